@@ -1,0 +1,1 @@
+"""Receipt printers, one file each; found by name."""

@@ -1,0 +1,1 @@
+"""Card readers, one file each; found by name."""
