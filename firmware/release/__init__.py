@@ -1,0 +1,1 @@
+"""posrelease: the service centre makes keys, signs and publishes a repository, and assigns releases to tills."""
