@@ -1,0 +1,1 @@
+"""The commands of posagent: the only place that draws for a person."""

@@ -1,0 +1,1 @@
+"""What is wrong with a till, from readings alone: pure."""

@@ -1,0 +1,1 @@
+"""Receivers of the journal, one file each, each with its cursor."""
