@@ -1,0 +1,1 @@
+"""The simulated service centre: hawkBit DDI and Management API, OTLP intake, static TUF repository."""
