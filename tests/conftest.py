@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 LONGEST_FIRST = ("packaging", "system", "unit/health/test_false_alarms.py", "peers", "crash", "attacks", "conformance")
 """Folders and files that take minutes: a worker that met one of them last would work alone while the others have ended."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGUSR1)
+
+# No test asserts how long it took: a busy machine is no finding. In CI examples are the same each time (hypothesis' own profile).
+settings.register_profile(
+    "house",
+    parent=settings.get_profile("ci" if os.environ.get("CI") else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,7 @@ As a file (``enroll.toml``), on a stick, by cloud-init, or typed. The token stay
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ MAX_TOKEN = 4096
 MAX_FOLDERS = 64
 """Mount folders that are looked at."""
 _KEYS = frozenset({"url", "token", "ca", "fingerprint"})
+_OVERWRITTEN = "#" * 8
+"""A trace of an erasing: a token's file is longer than twice that, and half of it is enough to know it by."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _NOTE = """\
 # 令牌已使用并清除 / The one-time token was used and erased ({when}).
@@ -123,6 +125,27 @@ def erase(path: Path, when: str) -> None:
         if error.code not in ("disk_denied", "disk_read_only"):
             raise
         # The file was given to us, its folder was not: nothing but "#" lies there now, and asks for nothing.
+
+
+def holds_another(path: Path, used: Callable[[str], bool]) -> bool:
+    """Whether somebody has put other words in the place of a used token: they are not ours to erase.
+
+    Where an erasing has begun, nothing may stay of what is no request: a power cut leaves a used token half overwritten. A file
+    that is not there holds nothing. Raises InstallFailed (token_unclear) for words that nobody can read: a used token may lie
+    among them, and so may the next one, with a slip in its file.
+    """
+    try:
+        text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
+    except (OSError, ValueError):
+        return False
+    begun = _OVERWRITTEN in text
+    try:
+        token = tomllib.loads(text).get("token")
+    except (ValueError, RecursionError):
+        if begun:
+            return False
+        raise InstallFailed(f"{path} is no TOML: a used token may lie there, or the next one", code="token_unclear") from None
+    return not used(token.strip()) if isinstance(token, str) else not begun
 
 
 def holds_token(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """What is stored of an enrolment: one small file in two checksummed copies, written before what it says is done."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from firmware.errors import StateError
 from firmware.files import TwinFile
 
 FORMAT = 1
+MAX_SPENT = 8
+"""Used tokens that are still to be erased and are known by their marks; of more, the oldest is erased no more."""
 
 
 class State(Enum):
@@ -57,8 +60,8 @@ class Standing:
     """Where the enrolment stands.
 
     ``url`` is whom we asked last, ``number`` the key's that is under way (0: none), ``erase`` names files that still hold
-    the token, ``salt`` makes the marks of the machine worthless to others, ``told`` is the SHA-256 of the last certificate
-    that the journal holds.
+    the token, ``spent`` are the marks of the tokens that were used and may lie there, ``salt`` makes these marks and the
+    machine's worthless to others, ``told`` is the SHA-256 of the last certificate that the journal holds.
     """
 
     state: State = State.NONE
@@ -68,6 +71,15 @@ class Standing:
     erase: tuple[str, ...] = ()
     salt: str = ""
     told: str = ""
+    spent: tuple[str, ...] = ()
+
+    def mark(self, token: str) -> str:
+        """What is stored in place of a used token, to tell it from the next one."""
+        return hashlib.sha256(f"{self.salt} {token}".encode()).hexdigest()
+
+    def used(self, token: str) -> bool:
+        """Whether that token has done its work. What was stored before there were marks says yes to every token."""
+        return not self.spent or self.mark(token) in self.spent
 
     @property
     def untold(self) -> bool:
@@ -85,9 +97,14 @@ class Standing:
         number = self.number or (self.certificate.number + 1 if self.certificate else 1)
         return replace(self, state=State.RENEWING, number=number)
 
-    def enrolled(self, certificate: Certificate, erase: tuple[str, ...] = ()) -> "Standing":
-        """The certificate lies on the disk."""
-        return replace(self, state=State.ENROLLED, number=0, certificate=certificate, erase=erase)
+    def enrolled(self, certificate: Certificate, erase: tuple[str, ...] = (), token: str = "") -> "Standing":
+        """The certificate lies on the disk; ``token``, where one was used, lies in one of ``erase``."""
+        spent = (*self.spent, self.mark(token))[-MAX_SPENT:] if token and erase else self.spent
+        return replace(self, state=State.ENROLLED, number=0, certificate=certificate, erase=erase, spent=spent)
+
+    def erased(self, left: tuple[str, ...]) -> "Standing":
+        """Only ``left`` may still hold a used token."""
+        return replace(self, erase=left, spent=self.spent if left else ())
 
     def to_json(self) -> dict[str, Any]:
         """For the file."""
@@ -100,6 +117,7 @@ class Standing:
             "erase": list(self.erase),
             "salt": self.salt,
             "told": self.told,
+            "spent": list(self.spent),
             "certificate": None
             if seen is None
             else {
@@ -151,6 +169,7 @@ def _standing(data: Mapping[str, Any]) -> Standing:
         erase=tuple(map(str, data["erase"])),
         salt=str(data["salt"]),
         told=str(data.get("told", "")),
+        spent=tuple(map(str, data.get("spent", ()))),
     )
 
 

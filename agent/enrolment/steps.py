@@ -18,7 +18,7 @@ from agent.enrolment.binding import binding_from
 from agent.enrolment.center import CenterDoor, Files
 from agent.enrolment.crypto import Accepted
 from agent.enrolment.errors import EnrolmentRefused, NotYet
-from agent.enrolment.request import Request, erase
+from agent.enrolment.request import Request, erase, holds_another
 from agent.enrolment.state import Certificate, Standing, StandingFile, State
 from agent.errors import AgentError
 from firmware.errors import FirmwareError, InstallFailed
@@ -95,14 +95,13 @@ class Enrolling:
         make_folder(self._folder)
         require_space(self._folder, SPACE_BYTES, 0)
         before = self._file.load()
-        if before.state is State.ENROLLED and str(request.source) in before.erase:
+        if before.state is State.ENROLLED and str(request.source) in before.erase and before.used(request.token):
             return self.tidy()  # that token has done its work; what was cut off is its erasing
         standing = before.asking(request.url)
         self._file.store(standing)
         anchors = self._given_anchors(request, standing.number)
         served, answer = self._answered(standing.number, request, anchors)
-        tokens = (str(request.source),) if request.source is not None else ()
-        return self._accept(standing, request.url, anchors, served, answer, tokens)
+        return self._accept(standing, request.url, anchors, served, answer, request)
 
     def renew(self) -> Standing:
         """A new certificate for a new key, by the one in use."""
@@ -120,14 +119,14 @@ class Enrolling:
         with CenterDoor(current.url, anchors, files=self.files(current.number)) as door:
             served = door.authorities()
             answer = door.enroll(csr, again=True)
-        return self._accept(standing, current.url, anchors, served, answer, standing.erase)
+        return self._accept(standing, current.url, anchors, served, answer)
 
     def tidy(self) -> Standing:
         """Finish what an enrolment leaves: erase used tokens, remove keys that nobody needs. Harmless when there is nothing."""
         standing = self._file.load()
-        left = tuple(path for path in standing.erase if not self._erased(Path(path)))
+        left = tuple(path for path in standing.erase if not self._erased(Path(path), standing))
         if left != standing.erase:
-            standing = replace(standing, erase=left)
+            standing = standing.erased(left)
             self._file.store(standing)
         if standing.state is State.ENROLLED and standing.certificate is not None:
             self._prune(standing.certificate.number)
@@ -171,7 +170,7 @@ class Enrolling:
         return path
 
     def _accept(
-        self, standing: Standing, url: str, anchors: Path | None, served: bytes, answer: bytes, tokens: tuple[str, ...]
+        self, standing: Standing, url: str, anchors: Path | None, served: bytes, answer: bytes, request: Request | None = None
     ) -> Standing:
         now = self._clock.wall()
         key = self._path("key", standing.number)
@@ -185,7 +184,9 @@ class Enrolling:
             for path in (self._path("anchors", standing.number), self._folder / ANCHORS):
                 write_durably(path, found.anchors.encode("ascii"), 0o644)
         write_durably(self._path("certificate", standing.number), found.chain.encode("ascii"), 0o644)
-        self._file.store(standing.enrolled(certificate, tuple(dict.fromkeys((*standing.erase, *tokens)))))
+        used = (str(request.source),) if request is not None and request.source is not None else ()
+        erase_ = tuple(dict.fromkeys((*standing.erase, *used)))
+        self._file.store(standing.enrolled(certificate, erase_, request.token if used and request is not None else ""))
         self._answer = None
         return self.tidy()
 
@@ -207,8 +208,11 @@ class Enrolling:
             marks=tuple(sorted({*self._marks(standing.salt), *(before.marks if renewal and before is not None else ())})),
         )
 
-    def _erased(self, path: Path) -> bool:
+    def _erased(self, path: Path, standing: Standing) -> bool:
         try:
+            if holds_another(path, standing.used):
+                log.info("another token or none lies in %s now: it is left as it is", path)
+                return True
             erase(path, self._clock.rfc3339()[:19] + "Z")
         except InstallFailed as error:
             log.warning("the used token still lies in %s: %s", path, error)

@@ -123,6 +123,7 @@ class Hearing:
                 case Spoilt():
                     self._heard += 1
                     self._observations.append(event)
+                    self._openings.spoilt()
                     self._spoilt(now, event.kind, 1)
                 case Status():
                     watching = self.stage is Stage.WATCHING

@@ -13,6 +13,8 @@ ROW = 2
 """Openings in a row, each with boot output."""
 LEAST_TEXT = 6
 """So many bytes that fit nothing, and an answer right after them, are a text that the device says when it starts."""
+TOLERANCE = 1
+"""The text is the same at each opening, give or take a byte that the opening cuts off; noise is another each time."""
 
 
 class Openings:
@@ -23,12 +25,15 @@ class Openings:
         self._opened: float | None = None
         self._said: str | None = None
         self._bytes = 0
+        self._spoilt = False
+        self._text: int | None = None
         self._told = False
 
     def opened(self, now: float, after: LinkState | None) -> LineFinding | None:
         """The port was opened; ``after`` is why it was not open before. An opening without boot output ends the row."""
         finding = self._judge() if self._opened is not None else None
         self._opened, self._said, self._bytes = (now, None, 0) if after is not LinkState.UNPLUGGED else (None, None, 0)
+        self._spoilt = False
         return finding
 
     def heard(self, what: str, now: float) -> None:
@@ -38,9 +43,14 @@ class Openings:
 
     def noise(self, count: int, now: float) -> None:
         """Bytes came that fit nothing: so many of them, and answers behind them, are a text."""
-        if self._opened is not None and now <= self._opened + BOOT_S:
+        if self._opened is not None and now <= self._opened + BOOT_S and not self._spoilt:
             self._bytes += count
             self._said = self._said or ("text" if self._bytes >= LEAST_TEXT else None)
+
+    def spoilt(self) -> None:
+        """A frame came damaged: what fits nothing since the opening is noise then, and no text."""
+        self._spoilt = True
+        self._said = None if self._said == "text" else self._said
 
     def answered(self) -> LineFinding | None:
         """It answers: whoever spoke before was it."""
@@ -55,7 +65,9 @@ class Openings:
     def _judge(self) -> LineFinding | None:
         """The opening that is over, or proven: one more of the row, or its end."""
         said, self._opened = self._said, None
-        self._row = self._row + 1 if said is not None else 0
+        text = self._bytes if said == "text" else None
+        another = text is not None and self._text is not None and abs(text - self._text) > TOLERANCE
+        self._row, self._text = 0 if said is None else 1 if another else self._row + 1, text
         if said is not None and self._row >= ROW and not self._told:
             self._told = True
             return LineFinding(FAULT, True, {"openings": str(self._row), "said": said})

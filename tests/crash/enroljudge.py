@@ -43,6 +43,9 @@ def after_blow(place: Place, _: Scenario, before: dict[str, int]) -> dict[str, i
 def recover(place: Place, scenario: Scenario) -> None:
     """Start again, or type it again; where the centre has used the token up, bring another one; then enrol anew, and start."""
     had = _standing(place).certificate
+    if scenario.name == "enrol-next" and had is not None:
+        _next(place)
+        return
     code = place.resume(scenario)["code"]
     if code == REFUSED:
         _check_refused(place, scenario, had)
@@ -64,6 +67,16 @@ def recover(place: Place, scenario: Scenario) -> None:
     calm = judge.durable(place)
     if (code := place.enrol()["code"]) or judge.durable(place) != calm:
         raise judge.BrokenError(f"one more start changed something: {code} {place.said()}")
+
+
+def _next(place: Place) -> None:
+    """Before it is started again, somebody writes the next token over the used one: it is neither lost nor used unasked."""
+    bring(place, place.stage.centre.token())
+    if (code := place.enrol()["code"]) or not holds_token(_token_file(place)):
+        raise judge.BrokenError(f"the next token is gone, and nobody used it: {code} {place.said()}")
+    number = _open(place).number
+    if (done := place.command("enroll"))["code"] or _open(place).number == number:
+        raise judge.BrokenError(f"enrolling with the next token ended with {done['code']}: {place.said()}")
 
 
 def after_recovery(place: Place, _: Scenario, __: Mapping[str, int], reference: judge.Extent, *, exact: bool) -> str:

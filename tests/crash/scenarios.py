@@ -102,12 +102,14 @@ SCENARIOS = (
     Scenario("itself-dead", "itself", _ITSELF, {OWN: DEAD}, "rolled_back", by="itself"),
     Scenario("enrol", "empty", {}, {}, "enrolled", by="enrol"),
     Scenario("enrol-once", "empty", {}, {}, "enrolled", by="enrol"),
+    Scenario("enrol-next", "empty", {}, {}, "enrolled", by="enrol"),
     Scenario("enrol-typed", "empty", {}, {}, "enrolled", by="enrol-typed"),
     Scenario("renew", "enrolled", {}, {}, "enrolled", by="renew"),
 )
 """ahead: what is asked for lies here already, by a download-only deployment. floor: the version asked for is in no release.
-invalid: a file of the set cannot be parsed. enrol-once: at a centre that never gives an answer twice. From ``empty``, ``one``,
-``two``, ``pair`` and ``prices`` on the repository has moved on: four newer roots, other keys for every role."""
+invalid: a file of the set cannot be parsed. enrol-once: at a centre that never gives an answer twice. enrol-next:
+once there is a certificate, the next token is written over the used one before anything is started again. From ``empty``,
+``one``, ``two``, ``pair`` and ``prices`` on the repository has moved on: four newer roots, other keys for every role."""
 
 
 def scenario(name: str) -> Scenario:

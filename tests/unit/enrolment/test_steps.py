@@ -248,6 +248,71 @@ def test_a_token_that_cannot_be_erased_is_remembered_and_erased_later(stage: Sta
     assert read(stage.file) is None
 
 
+def _outstanding(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Enrolled, and the power failed before the token was erased; the token."""
+    token = stage.token()
+    stage.write(token)
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.Enrolling, "tidy", lambda self: self.standing())
+        assert stage.enroll(token=token).erase == (str(stage.file),)
+    return token
+
+
+def test_a_next_token_in_the_place_of_a_used_one_is_left_and_works(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = _outstanding(stage, monkeypatch)
+    stage.write(stage.token())
+    whole = stage.file.read_bytes()
+    standing = stage.enrolling().tidy()
+    assert (standing.erase, standing.spent) == ((), ())
+    assert stage.file.read_bytes() == whole
+    request = read(stage.file)
+    assert request is not None
+    assert stage.enrolling().enroll(request).certificate != standing.certificate
+    assert not requests_.holds_token(stage.file)
+    assert used not in stage.file.read_text()
+
+
+def test_a_next_token_is_used_at_once_though_the_used_one_was_still_to_be_erased(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _outstanding(stage, monkeypatch)
+    standing = stage.enroll(token=stage.token())
+    assert (standing.state, standing.erase, standing.spent) == (State.ENROLLED, (), ())
+    assert standing.certificate is not None
+    assert standing.certificate.number == 2
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("end", [False, True])
+def test_of_a_used_token_half_overwritten_nothing_stays(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, share: float, end: bool
+) -> None:
+    """A power cut in the middle of the overwriting; a disk may have kept either part."""
+    used = _outstanding(stage, monkeypatch)
+    text = stage.file.read_text()
+    cut = int(len(text) * share)
+    stage.file.write_text(text[:cut] + "#" * (len(text) - cut) if end else "#" * cut + text[cut:])
+    assert stage.enrolling().tidy().erase == ()
+    assert not any(used[at : at + 8] in stage.file.read_text() for at in range(len(used) - 8))
+
+
+def test_words_that_nobody_can_read_in_the_place_of_a_used_token_are_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip in the file of the next token must not cost it."""
+    _outstanding(stage, monkeypatch)
+    stage.file.write_text('url = "https://centre.example\ntoken = "next"\n')
+    assert stage.enrolling().tidy().erase == (str(stage.file),)
+    assert "next" in stage.file.read_text()
+
+
+def test_a_state_of_before_the_marks_erases_as_it_did(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _outstanding(stage, monkeypatch)
+    file = steps.StandingFile(stage.state / "enrolment.json")
+    old = {key: value for key, value in file.load().to_json().items() if key != "spent"}
+    file._file.store(old)
+    assert stage.enrolling().tidy().erase == ()
+    assert not requests_.holds_token(stage.file)
+
+
 def test_a_state_that_nobody_can_read_is_named(stage: Stage) -> None:
     stage.enroll()
     for copy in (1, 2):

@@ -23,8 +23,10 @@ FAULTY: Mapping[str, Sequence[str]] = {
     "trouble": ("none", "hardware", "overrun", "busy", "nak", "extension", "torn", "sequence", "foreign_echo"),
 }
 OF_THE_LINE = {"reader.silent", "reader.bad_checksum", "reader.nak_storm", "reader.echo_mismatch"}
-FOR_AN_HOUR = {"link.flapping", "link.reset_on_open"}
-"""Of the line, and told on for an hour: more than three losses; noise behind several openings, which looks like a banner."""
+FOR_AN_HOUR = {"link.flapping"}
+"""Of the line, and told on for an hour: more than three losses."""
+LIKE_A_TEXT = {"link.reset_on_open"}
+"""A reader that damages the same frame behind each of several openings says the same bytes each time, as one that starts anew."""
 GOOD = (("noise", "0"), ("plugged", "yes"), ("power", "on"), ("switch", "ok"), ("trouble", "none"), ("card", "none"))
 
 
@@ -56,7 +58,7 @@ def healthy_walk(seed: int) -> None:
 
 def faulty_walk(seed: int) -> None:
     counter = walk(seed, FAULTY)
-    assert set(counter.faults()) <= FOR_AN_HOUR
+    assert set(counter.faults()) <= FOR_AN_HOUR | LIKE_A_TEXT
     assert counter.health.readings.value("card") == "absent"
 
 
