@@ -46,6 +46,14 @@ def forget(seen: Component) -> None:
     seen.ready = None
 
 
+def discard(state: StateFile, progress: Progress) -> None:
+    """After going back: what turned out worse does not wait here for its next turn."""
+    for item in () if progress.deployment.back else progress.deployment.items:
+        seen = state.components.get(item.component)
+        if seen is not None and seen.ready == item.version:
+            forget(seen)
+
+
 def make_room(state: StateFile, effects: Effects, needed: Iterable[Wanted]) -> bool:
     """Take away what was brought ahead of time and what ``needed`` does not ask for; False where there is nothing such."""
     wanted = {(item.component, item.version) for item in needed}

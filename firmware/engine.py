@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import astuple, replace
 from typing import Any, Final
 
-from firmware.ahead import make_room
+from firmware.ahead import discard, make_room
 from firmware.errors import FirmwareError, ReleaseRefused, StateError, TransportError
 from firmware.flow import CANCELABLE, FINAL, MEANING, RESUME, TABLE, Event, State, follow
 from firmware.interfaces import Cancel, Effects, GateAnswer, Limits, UpdateRecord
@@ -274,6 +274,8 @@ class Engine:
             self._work.adopt(progress)
         if target is State.DOWNLOADED:
             self._work.lay(progress)
+        if target is State.ROLLED_BACK:
+            discard(self._state, progress)
         if target in FINAL:
             self._cancel = False
         self._work.see_components()

@@ -314,6 +314,8 @@ class Work:
         return DONE if answer.open else Result(Event.LATER, waiting_for=answer.waiting_for or "idle")
 
     def _check_before(self, progress: Progress) -> Result:
+        for item in self._todo(progress):
+            self._require_whole(item)  # it may have waited for days since it was unpacked
         if (own := self._own(progress)) is not None:
             rehearse(own, progress.deployment)
         previous, before = {}, {}

@@ -225,3 +225,11 @@ def test_an_older_state_file_knows_nothing_of_it(bench: Bench) -> None:
     state = StateFile(bench.folder / "deployment.json")
     state.load()
     assert state.components[APP].ready is None
+
+
+def test_what_was_brought_and_turned_out_worse_is_not_kept_for_its_next_turn(bench: Bench) -> None:
+    bring(bench)
+    bench.effects.healthy[APP, "1.1"] = False
+    assert install(bench) == "rolled_back"
+    assert "ready" not in bench.engine.status()["components"][APP]
+    assert bench.effects.staged == {(APP, "1.0")}

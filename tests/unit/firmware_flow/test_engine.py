@@ -631,3 +631,19 @@ def test_a_damaged_pointer_runs_nothing_and_takes_no_update(tmp_path: Path, capl
     assert (bench.journal[-1].state, bench.journal[-1].code) == ("failed", "pointer_damaged")
     assert bench.effects.pointer == {"till-app": "1.1"}
     assert len([record for record in caplog.records if "leads out of its folder" in record.message]) == 1
+
+
+def test_what_changed_while_it_waited_is_not_switched_to(tmp_path: Path) -> None:
+    """Unpacked and verified, it may wait for the night, or for days."""
+    bench = Bench(tmp_path, FakeEffects({"till-app": "1.0"}))
+    bench.effects.trouble["recall"] = [ReleaseRefused("till-app 1.1 is not as it was installed: changed: VERSION", code="drift")]
+    bench.engine.request(wanted())
+    bench.run()
+    past = bench.engine.outcome("d1")
+    assert past is not None
+    assert (past.state, past.code) == ("failed", "drift")
+    assert "switch" not in {call.split()[0] for call in bench.effects.calls}
+    assert bench.effects.pointer == {"till-app": "1.0"}
+    assert bench.engine.request(wanted(id_="again"))
+    bench.run()
+    assert bench.effects.pointer == {"till-app": "1.1"}, "fetched and unpacked anew"
