@@ -385,7 +385,7 @@ class Updating:
         return asked.result(OWNER_LIMIT_S)
 
     def _health(self) -> Mapping[str, str]:
-        asked = self._owner.inbox.ask(lambda: silent_faults(device_states(self._owner.tills)))
+        asked = self._owner.inbox.ask(lambda: silent_faults(device_states(self._owner.tills), self._clock.mono()))
         try:
             return asked.result(OWNER_LIMIT_S)
         except TimeoutError:

@@ -17,6 +17,8 @@ HEALTHY: Final = "healthy"
 UNHEALTHY: Final = "unhealthy"
 ABSENT: Final = "absent"
 """No version ran before, so there was nothing to ask."""
+NOISY: Final = frozenset({"link.noise", "reader.bad_checksum", "reader.nak_storm", "reader.echo_mismatch"})
+"""A line that was so before falls silent by itself."""
 LIFELINE: Final = "/"
 """What the subjects of lifelines begin with; a device's begins with its till's id."""
 
@@ -126,7 +128,8 @@ class Probation:
         silent, unsettled, self._lost = "", "", ""
         for subject, was in sorted(self._devices.items()):
             seen = devices.get(subject, "unknown")
-            fell_silent = seen.endswith(".silent") and was != "unknown" and not was.endswith(".silent")
+            answered = was != "unknown" and was not in NOISY and not was.endswith(".silent")
+            fell_silent = answered and seen.endswith(".silent")
             if not fell_silent:
                 self._silent_since.pop(subject, None)
             if seen == "ok":

@@ -150,6 +150,10 @@ class DeviceHealth:
         """Active faults, oldest first."""
         return self._book.active()
 
+    def noisy_lately(self, now: float) -> bool:
+        """Whether the line spoils bytes, or did a moment ago."""
+        return any(self._book.lately(fault, now) for fault in rules.NOISE)
+
     def all_readings(self) -> dict[str, Reading]:
         """Every dial with its worth."""
         return self.readings.all()

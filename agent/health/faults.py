@@ -82,6 +82,11 @@ class FaultBook:
                 changes += self._gone(fault, moment)
         return changes + self._settled(moment)
 
+    def lately(self, fault_id: str, now: float) -> bool:
+        """Whether the fault is there, or came within the last FOLD_S seconds."""
+        incident = self._incidents.get(fault_id)
+        return fault_id in self._active or (incident is not None and now - incident.raised_at[-1] <= FOLD_S)
+
     def next_timer(self) -> float | None:
         """When a flapping fault may be reported as what it is then."""
         return min((i.settles_at for i in self._incidents.values() if i.settles_at is not None), default=None)

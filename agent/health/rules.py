@@ -135,6 +135,8 @@ def _link(*states: LinkState, fault: str | None = None) -> Test:
 
 SPOILT_BY = {"bad_checksum": "reader.bad_checksum", "nak": "reader.nak_storm", "echo_mismatch": "reader.echo_mismatch"}
 """Kind of damage on a reader's line to its name."""
+NOISE = ("link.noise", *SPOILT_BY.values())
+"""What a line is told of that spoils bytes."""
 
 
 def _damage_of(facts: Facts) -> str | None:

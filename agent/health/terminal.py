@@ -53,11 +53,15 @@ def _reasons(needs: Sequence[Need]) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def silent_faults(devices: Mapping[str, DeviceHealth]) -> dict[str, str]:
-    """Subject to ``ok``, ``unknown`` or the first fault that matters: what an update compares before and after."""
+def silent_faults(devices: Mapping[str, DeviceHealth], now: float) -> dict[str, str]:
+    """Subject to ``ok``, ``unknown`` or the first fault that matters: what an update compares before and after.
+
+    A good moment of a noisy line is no proof of a good one: it stays ``link.noise`` for a while.
+    """
     answers: dict[str, str] = {}
     for subject, device in devices.items():
         faults = [f.id for f in device.faults() if not f.stale and severity_of(f.id).matters]
         state = device.state()
-        answers[subject] = faults[0] if faults else ("unknown" if state is DeviceState.UNKNOWN else "ok")
+        calm = "unknown" if state is DeviceState.UNKNOWN else "link.noise" if device.noisy_lately(now) else "ok"
+        answers[subject] = faults[0] if faults else calm
     return answers

@@ -45,6 +45,7 @@ def test_trouble_at_the_first_till(
         assert verdict_of(document, "till-b") == "yes"
         assert fault_ids(document, "till-b") == fault_ids(document, "till-b", "reader") == []
         components[:] = [document["host"]["components"].get(COMPONENT, {})]
+        assert components[0].get("state") not in ("rolled_back", "refused"), host.log_text()[-3000:]
         return bool(components[0].get("state") == "committed")
 
     host.until(committed, 60)

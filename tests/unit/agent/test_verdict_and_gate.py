@@ -8,9 +8,10 @@ from agent.config.model import Device, Money, Terminal
 from agent.gate import Evidence as GateEvidence
 from agent.gate import Use, till_evidence, weigh, with_site
 from agent.health.device import DeviceHealth, DeviceState
+from agent.health.faults import FOLD_S
 from agent.health.readings import Moment
 from agent.health.terminal import Need, silent_faults, verdict
-from agent.observations import LinkChanged, LinkState
+from agent.observations import LineQuality, LinkChanged, LinkState
 from agent.till import Till, WatchedDevice
 from protocols.catalogue import find
 from protocols.events import CardMoved, CardMute, Status
@@ -113,11 +114,22 @@ def test_what_an_update_compares() -> None:
     printer = up(device("printer"), online="no", cover="open")
     silent = device("reader")
     silent.health.apply(LinkChanged(LinkState.SILENT), NOW)
-    assert silent_faults({"a": printer.health, "b": silent.health, "c": device("reader").health}) == {
+    assert silent_faults({"a": printer.health, "b": silent.health, "c": device("reader").health}, NOW.mono) == {
         "a": "printer.cover_open",
         "b": "reader.silent",
         "c": "unknown",
     }
+
+
+def test_a_good_moment_of_a_noisy_line_stays_noise_for_an_update() -> None:
+    """It was well for a second, a forced update began, and the silence after was held against the release."""
+    printer = up(device("printer"), online="yes")
+    assert silent_faults({"p": printer.health}, NOW.mono) == {"p": "ok"}
+    printer.health.apply(LineQuality(noisy=True, counts={"garbage": "9"}), NOW)
+    printer.health.apply(LineQuality(noisy=False), NOW)
+    assert printer.health.faults() == []
+    assert silent_faults({"p": printer.health}, NOW.mono + FOLD_S) == {"p": "link.noise"}
+    assert silent_faults({"p": printer.health}, NOW.mono + FOLD_S + 1) == {"p": "ok"}
 
 
 def test_the_slot_status_does_not_make_a_mute_card_a_good_one() -> None:

@@ -72,7 +72,7 @@ def test_a_device_that_falls_silent_counts_once_it_lasts(was: str, seen: str) ->
     assert (verdict.event, verdict.code) == (Event.WORSE, "device_silent")
 
 
-@pytest.mark.parametrize("was", ["unknown", "link.silent", "reader.silent"])
+@pytest.mark.parametrize("was", ["unknown", "link.silent", "reader.silent", "link.noise", "reader.bad_checksum"])
 def test_a_device_that_did_not_answer_before_proves_nothing(was: str) -> None:
     probation = _probation({"p": was})
     assert probation.judge({"p": "link.silent"}, 8.0).event is Event.LATER
