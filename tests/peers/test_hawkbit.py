@@ -24,7 +24,7 @@ from tests.peers.hawkbit_till import Till
 from tests.system.harness import Host, report, wait_for
 from tests.system.releases import BROKEN, COMPONENT, Releases
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 KINDS = ["simulated", pytest.param("hawkbit", marks=pytest.mark.peer)]
 DEFAULT_POLLING = "00:05:00"

@@ -164,7 +164,6 @@ NEVER_S = 20.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_centre_that_answers_wrongly(
     hosts: Callable[..., Host], terminal: Any, service_centers: Callable[..., Any], tmp_path: Path
 ) -> None:

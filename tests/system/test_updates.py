@@ -203,7 +203,6 @@ ATTACKS = (
 )
 
 
-@pytest.mark.timeout(180)
 def test_attacks_are_refused_reported_and_harmless(till: Host, releases: Releases, service_center: Any) -> None:
     """One after the other on one till, which then takes a true release as if nothing had been."""
     rows: list[tuple[object, ...]] = []
