@@ -5,10 +5,10 @@ that quotes its input, a foreign device that echoes, a configuration with a numb
 
 What counts as card data (PCI DSS 4.0.1, 3.3.1 and 3.4.1):
 * 12 to 19 digits in a row that pass Luhn (ISO/IEC 7812-1 annex B), also grouped by blanks, dashes, line ends or NULs,
-  and as 4-4-4-4 or 4-6-5 by full stops, commas, slashes or underscores;
+  and as 4-4-4-4 or 4-6-5 by full stops, commas, colons, slashes or underscores;
 * a number with a known scheme's prefix inside a longer run of digits (BCD dumps, track 2 without its separator);
 * track 1 ``%B…`` and track 2 ``;digits=`` (ISO/IEC 7813);
-* all of that behind hex, base64, UTF-16 or a Python bytes literal.
+* all of that behind hex, base64, UTF-16, a Python bytes literal or a list of bytes in decimal.
 
 What is spared, so that a record stays useful: UUIDs (RFC 9562 shape), and under the keys of `EXEMPT_KEYS` values that
 have the exact shape of a hash. A number that is none of these and passes Luhn by chance, such as one in ten
@@ -32,7 +32,8 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 _SUSPECT = re.compile(
     r"\d(?:[ \t\r\n\x00-]{0,2}\d){11}"  # digits in a row, or grouped
-    r"|\d{4}[._/,]\d{4}[._/,\d]"
+    r"|\d{4}[._/,:]\d{4}[._/,:\d]"
+    r"|(?:\d{1,3}[,; ]{1,2}){6}"  # bytes in decimal
     r"|%B|;\d{8}"
     r"|[0-9A-Za-z+/_-]{16}"  # hex or base64
     r"|(?:[0-9A-Fa-f]{2}[ :,-]){6}|(?:\\x[0-9A-Fa-f]{2})|(?:0x[0-9A-Fa-f]{2}\W+){6}"
@@ -40,12 +41,13 @@ _SUSPECT = re.compile(
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\b")
 _HASH = re.compile(r"(?=.*[a-fA-F])(?:[0-9a-fA-F]{32}){1,4}|(?=.*[a-fA-F])[0-9a-fA-F]{40}")
 _DIGITS = re.compile(r"\d(?:[ \t\r\n\x00-]{0,2}\d){11,}")
-_GROUPED = re.compile(r"(?<!\d)(?:\d{4}(?:[._/,]\d{4}){3}|\d{4}[._/,]\d{6}[._/,]\d{5})(?!\d)")
+_GROUPED = re.compile(r"(?<!\d)(?:\d{4}(?:[._/,:]\d{4}){3}|\d{4}[._/,:]\d{6}[._/,:]\d{5})(?!\d)")
 """Only as cards are printed: sizes, versions, dates and addresses use these signs as well."""
 _PART = re.compile(r"\d+")
 _TRACK1 = re.compile(r"%\x00?B(?:[\d\x00]{3,}|[^\n^?]{0,40}\^)[^\n?]{0,160}\??")
 _TRACK2 = re.compile(r";\x00?(?:\d\x00?){8,19}[=D][\d\x00=]*\??")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}(?:(?:[ :,\r\n-]|, ?0x|\\x| 0x)?[0-9A-Fa-f]{2}){6,}")
+_DECIMAL = re.compile(r"(?<![\d.])\d{1,3}(?:[,; ]{1,2}\d{1,3}){5,}(?![\d.])")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
 _LITERAL = re.compile(r"""b'(?:[^'\\\n]|\\.){6,}'|b"(?:[^"\\\n]|\\.){6,}\"""")
 _TOKEN = re.compile(r"\S+")
@@ -115,6 +117,7 @@ def _redact_piece(text: str) -> str:
     if "\\x" in text:
         text = _mask_where(_LITERAL, text, _escaped_hides)
         text = _mask_where(_TOKEN, text, _escaped_hides)
+    text = _mask_where(_DECIMAL, text, _decimal_hides)
     text = _mask_where(_HEX, text, _hex_hides)
     return _mask_where(_BASE64, text, _base64_hides)
 
@@ -179,6 +182,16 @@ def _hex_hides(token: str) -> bool:
     return digits != token and any(_digits_hide(run) for run in re.findall(r"\d{12,}", digits))
 
 
+def _decimal_hides(run: str) -> bool:
+    """Bytes as a list writes them: as text, and as BCD."""
+    numbers = [int(part) for part in _PART.findall(run)]
+    return max(numbers) < 256 and _hidden_in(bytes(numbers))
+
+
+def _hidden_in(data: bytes) -> bool:
+    return _bytes_hide(data) or any(_digits_hide(found) for found in re.findall(r"\d{12,}", data.hex()))
+
+
 def _base64_hides(token: str) -> bool:
     letters = re.sub(r"[\r\n=]", "", token).translate({ord("-"): "+", ord("_"): "/"})
     for shift in range(4):  # text may be glued in front of it
@@ -224,6 +237,8 @@ def _clean(value: object, key: str, depth: int) -> JSON:
     if isinstance(value, Mapping):
         return {redact(str(name)): _clean(item, str(name), depth - 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
+        if len(value) > 5 and all(type(item) is int and 0 <= item < 256 for item in value) and _hidden_in(bytes(value)):
+            return MASK
         return [_clean(item, key, depth - 1) for item in value]
     return redact(str(value))
 

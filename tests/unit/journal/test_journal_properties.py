@@ -67,6 +67,9 @@ def test_any_number_goes_whatever_stands_around_it(pan: str, before: str, after:
         lambda pan: base64.urlsafe_b64encode(f";{pan}=2512".encode()).decode(),
         lambda pan: repr(bytes.fromhex("5a08" + pan)),
         lambda pan: repr(pan.encode("utf-16-le")),
+        lambda pan: list(pan.encode()),
+        lambda pan: list(bytes.fromhex(pan + "d2512101")),
+        lambda pan: ";".join(map(str, pan.encode("utf-16-le"))),
         lambda pan: f"57 11 {bytes.fromhex(pan).hex(' ')} d2 51 21 01",
     ],
 )
@@ -100,6 +103,7 @@ def test_numbers_and_keys_of_json_are_swept(pan: str) -> None:
     swept = redact_json({"n": int(pan), "f": float(int(pan)), pan: [pan, (pan,)], "raw": pan.encode()})
     assert pan not in str(swept)
     assert swept["raw"] == "[16 bytes]"  # type: ignore[index,call-overload]
+    assert redact_json({"bytes": list(pan.encode())}) == {"bytes": MASK}
 
 
 def test_hashes_of_free_text_are_rarely_hit() -> None:
@@ -158,7 +162,7 @@ class TestQueue:
         assert [waiting.draft.id for waiting in queue.take(10)] == ["1", "3", "5", "0", "2", "4"]
 
 
-@pytest.mark.parametrize("sign", [".", "_", "/", ","])
+@pytest.mark.parametrize("sign", [".", "_", "/", ",", ":"])
 @given(rest=DIGITS)
 def test_a_number_grouped_as_cards_print_it_is_found_whatever_stands_between(sign: str, rest: str) -> None:
     long, short = number(("4", 16), rest), number(("37", 15), rest)
@@ -168,6 +172,17 @@ def test_a_number_grouped_as_cards_print_it_is_found_whatever_stands_between(sig
     assert redact(f"{uneven} b") == f"{MASK} b"
 
 
-@pytest.mark.parametrize("text", ["2026.1123.1234.0001", "0000.0000.0000.0000", "10.0.0.1/24", "1.234.567,89", "v4111.1111"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026.1123.1234.0001",
+        "0000.0000.0000.0000",
+        "10.0.0.1/24",
+        "1.234.567,89",
+        "v4111.1111",
+        "1, 2, 3, 4, 5, 6, 7, 8",
+        "2026:11:30",
+    ],
+)
 def test_other_numbers_with_such_signs_stay(text: str) -> None:
     assert redact(text) == text
