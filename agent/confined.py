@@ -1,11 +1,9 @@
 """What holds for every program of ours, the daemon and each command: no core file, and no traceback that was not swept."""
 
-import contextlib
 import logging
-import resource
 import threading
-from pathlib import Path
 
+from agent.nocore import leave_no_core
 from agent.redact import CardDataFilter
 
 log = logging.getLogger(__name__)
@@ -18,17 +16,6 @@ def confine() -> None:
     if logging.lastResort is not None:
         logging.lastResort.addFilter(CardDataFilter())
     threading.excepthook = _thread_failed
-
-
-def leave_no_core() -> None:
-    """A core file would hold keys, tokens, bytes of devices.
-
-    The kernel does not ask for the limit where it hands cores to a program (core(5)); such a one then gets no memory of ours.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):
-        Path("/proc/self/coredump_filter").write_text("0", "ascii")
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

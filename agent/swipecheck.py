@@ -6,16 +6,20 @@ A line that is another program's is borrowed for as long as it takes, and only w
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from agent.errors import NotAvailable, UsageError
 from agent.house import House
 from agent.ports.pump import Pump
+from agent.ports.watch import Watch
 from agent.till import WatchedDevice
 from protocols.events import TrackVerdict
 
 LIMIT_S = 23.0
 """A little longer than the reader's own wait (protocols.readers.msr.SWIPE_S)."""
+READY_S = 5.0
+"""How long a reader may take until it answers: one whose line was borrowed is greeted first."""
 STEP_S = 0.1
 OWNER_LIMIT_S = 5.0
 TRACKS = (1, 2, 3)
@@ -29,22 +33,41 @@ class SwipeCheck:
         self._now = now
 
     def run(self, terminal: str) -> dict[str, Any]:
-        """``swiped``, and of each track ``present``, ``length``, ``lrc`` and ``luhn`` (None: not told). At most LIMIT_S.
+        """``answers`` (the reader), ``swiped``, and of each track ``present``, ``length``, ``lrc`` and ``luhn`` (None: not told).
 
-        Raises UsageError where this till has no reader for stripes, NotAvailable where its line is not free.
+        Takes at most READY_S and LIMIT_S. Raises UsageError where this till has no reader for stripes, NotAvailable where its
+        line is not free.
         """
         subject, device = self._reader(terminal)
         with self._pump(subject) as pump:
             before = self._swipes(device)
-            if not pump.submit(lambda watch, now: watch.swipe(now)):
-                raise NotAvailable("the reader's line is busy", code="busy", remedy="try again")
-            end, pause = self._now() + LIMIT_S, threading.Event()
+            pause = threading.Event()
+            if not self._begun(pump, pause):
+                return {"answers": False, "swiped": False, "tracks": []}
+            end = self._now() + LIMIT_S
             while self._now() < end:
                 found = self._swipes(device)
                 if found != before:
-                    return {"swiped": True, "tracks": self._verdicts(device)}
+                    return {"answers": True, "swiped": True, "tracks": self._verdicts(device)}
                 pause.wait(STEP_S)
-        return {"swiped": False, "tracks": []}
+        return {"answers": True, "swiped": False, "tracks": []}
+
+    def _begun(self, pump: Pump, pause: threading.Event) -> bool:
+        """Whether the reader waits for a card now; False where it does not answer."""
+        end = self._now() + READY_S
+        while self._now() < end:
+            begun: Future[bool] = Future()
+
+            def begin(watch: Watch, now: float, begun: "Future[bool]" = begun) -> None:
+                begun.set_result(watch.swipe(now))
+
+            if not pump.submit(begin):
+                raise NotAvailable("the reader's line is busy", code="busy", remedy="try again")
+            with contextlib.suppress(TimeoutError):
+                if begun.result(max(0.0, end - self._now())):
+                    return True
+            pause.wait(STEP_S)
+        return False
 
     def _reader(self, terminal: str) -> tuple[str, WatchedDevice]:
         for till in self._house.tills:

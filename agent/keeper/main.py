@@ -8,6 +8,7 @@ from time import monotonic
 
 from agent.keeper.keeper import Keeper
 from agent.keeper.store import Store, inherited
+from agent.nocore import leave_no_core
 
 DONE, USAGE, NOT_NOW = 0, 2, 3
 DEFAULT_BAUD = 115200
@@ -43,6 +44,7 @@ def _is_speed(text: str) -> bool:
 
 def run(options: dict[str, str]) -> int:
     """Keep the line until SIGTERM; the exit code."""
+    leave_no_core()  # what the till prints passes through here
     store = Store()
     baud = int(options.get("baud", DEFAULT_BAUD))
     port, link = options["port"], os.path.abspath(options["link"])  # noqa: PTH100

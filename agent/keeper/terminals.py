@@ -55,7 +55,8 @@ def make_raw(descriptor: int, settings: Settings) -> None:
     cflag = termios.CS8 | termios.CREAD | termios.CLOCAL | _BOTHER | settings.carried  # without HUPCL: DTR stays
     struct.pack_into(_FLAGS, raw, 0, termios.IGNBRK | termios.IGNPAR, 0, cflag, 0)
     raw[16 + 1 + termios.VMIN], raw[16 + 1 + termios.VTIME] = 1, 0
-    struct.pack_into("=II", raw, _ISPEED, settings.baud, settings.baud)
+    if settings.baud:  # 0 means: hang up. There are no modem lines to drop behind a pseudo-terminal: the speed stays as it is
+        struct.pack_into("=II", raw, _ISPEED, settings.baud, settings.baud)
     fcntl.ioctl(descriptor, TCSETS2, bytes(raw))
 
 

@@ -136,10 +136,12 @@ class Watch(Hearing):
         """A technician has put a test card in; ends in one CardChecked(token)."""
         self._cards.check(token, possible=self.stage is Stage.WATCHING)
 
-    def swipe(self, now: float) -> None:
-        """A technician swipes a test card now: what comes is judged, once."""
-        if self.stage is Stage.WATCHING and self.protocol.swipe is not None:
-            self._asking.ask([self.protocol.swipe], now)
+    def swipe(self, now: float) -> bool:
+        """A technician swipes a test card now: what comes is judged, once. False while the reader does not answer."""
+        if self.stage is not Stage.WATCHING or self.protocol.swipe is None:
+            return False
+        self._asking.ask([self.protocol.swipe], now)
+        return True
 
     def take_effects(self) -> list[Effect]:
         """What is to be done to the port, in order."""

@@ -387,6 +387,7 @@ _CHECKS = {
     ),
     "selftest.swipe_now": ("Swipe the test card now …", "请现在刷测试卡……"),
     "selftest.no_swipe": ("No card was swiped.", "没有刷卡。"),
+    "selftest.reader_silent": ("The reader does not answer: no card could be read.", "读卡器没有应答，无法读卡。"),
     "selftest.swipe_good": ("The test card was read.", "测试卡读取正常。"),
     "selftest.swipe_bad": ("The test card was read badly.", "测试卡读取有误。"),
     "selftest.track": (

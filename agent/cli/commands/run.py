@@ -8,8 +8,8 @@ from typing import Any
 from agent.cli.context import Context
 from agent.clock import Clock
 from agent.config.load import load
-from agent.confined import leave_no_core
 from agent.errors import UsageError
+from agent.nocore import leave_no_core
 from agent.ports.serial_port import SerialPort
 from agent.redact import CardDataFilter
 

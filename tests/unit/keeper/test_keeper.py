@@ -5,6 +5,8 @@ import fcntl
 import os
 import random
 import socket
+import subprocess
+import sys
 import termios
 from argparse import Namespace
 from collections.abc import Iterator
@@ -85,6 +87,26 @@ def test_the_speed_that_the_till_sets_is_set_on_the_port(bench: Bench, speed: in
     set_line(bench.till, speed)
     assert bench.prints(b"text\n") == b"text\n"
     assert settings_of(bench.printer).baud == baud
+
+
+def test_a_till_that_hangs_up_leaves_the_speed_of_the_port_as_it_is(bench: Bench) -> None:
+    """B0: no modem line lies behind a pseudo-terminal that could be dropped."""
+    set_line(bench.till, termios.B9600)
+    assert bench.prints(b"one\n") == b"one\n"
+    set_line(bench.till, termios.B0)
+    assert bench.prints(b"two\n") == b"two\n"
+    assert settings_of(bench.printer).baud == 9600
+    set_line(bench.till, termios.B38400)
+    assert bench.prints(b"three\n") == b"three\n"
+    assert settings_of(bench.printer).baud == 38400
+
+
+def test_no_core_of_the_keeper_is_left(bench: Bench) -> None:
+    """What the till prints passes through its memory."""
+    code = "import resource\nfrom agent.keeper import main\nmain.run({'port': '/nowhere', 'link': '/tmp/x'})\n"
+    code += "print(resource.getrlimit(resource.RLIMIT_CORE), int(open('/proc/self/coredump_filter').read(), 16))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "(0, 0) 0\n"
 
 
 def test_a_slow_printer_slows_the_till_and_loses_nothing(bench: Bench) -> None:
