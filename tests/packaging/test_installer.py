@@ -1,6 +1,7 @@
 """The installer over its socket, as systemd would start it: what it does for a daemon, and what it does not for anybody."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -15,9 +16,12 @@ from typing import Any
 import pytest
 
 from firmware.child import Patience
+from firmware.effects import ComponentSettings, Settings
 from firmware.errors import InstallFailed, ReleaseRefused
+from firmware.interfaces import GateAnswer
 from firmware.inventory import Listing
-from firmware.remote import RemoteChild
+from firmware.remote import DelegatedEffects, RemoteChild
+from firmware.state import Wanted
 
 pytestmark = pytest.mark.slow
 
@@ -221,6 +225,35 @@ def test_a_trusted_root_that_the_daemon_could_have_written_installs_nothing(side
     with pytest.raises(InstallFailed) as caught:
         side.ask("switch", component="till-app", version="1.0")
     assert caught.value.code == "unsafe_owner"
+
+
+def test_a_daemon_that_may_not_look_into_the_lists_has_a_release_held_against_its_own(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked whether the list is there, was denied, and took that for its own mistake: no daily check, no way back."""
+    staged(side, "1.0")
+    settings = Settings(
+        state_dir=side.root / "var/lib/posagent/installer",
+        metadata_url="",
+        targets_url="",
+        trusted_root=side.root / "etc/posagent/root.json",
+        components={"till-app": ComponentSettings("app_slots")},
+    )
+    child = RemoteChild(side.path)
+    effects = DelegatedEffects(settings, gate=lambda _: GateAnswer(True), device_health=dict, wall=str, child=child)
+    honest = Path.exists
+
+    def denied(path: Path) -> bool:
+        if "inventory" in path.parts:
+            raise PermissionError(errno.EACCES, "denied", str(path))
+        return honest(path)
+
+    monkeypatch.setattr(Path, "exists", denied)
+    assert effects.recall(Wanted("till-app", "1.0"))["release_counter"] == 1
+    (side.root / "var/lib/posagent/releases/till-app/1.0/more").touch()
+    with pytest.raises(ReleaseRefused) as caught:
+        effects.recall(Wanted("till-app", "1.0"))
+    assert caught.value.code == "drift"
 
 
 def test_a_job_ends_with_its_connection_and_the_next_one_waits_for_it(side: Side) -> None:
