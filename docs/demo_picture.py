@@ -53,6 +53,11 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
+def _wide(text: str) -> str:
+    """Blanks in a row stay so in every viewer: several heed neither xml:space nor white-space."""
+    return re.sub(" {2,}", lambda found: "\u00a0" * len(found[0]), text)
+
+
 def draw(shown: list[str], title: str) -> str:
     """The picture."""
     width, height = round(COLUMNS * CHAR) + 2 * MARGIN, len(shown) * LINE + BAR + 2 * MARGIN
@@ -66,7 +71,7 @@ def draw(shown: list[str], title: str) -> str:
                 size = columns(bare) * CHAR
                 place = f'x="{MARGIN + (column + blanks) * CHAR:.1f}" y="{y}" textLength="{size:.1f}"'
                 paint = f' fill="{color}"' if color else ""
-                rows.append(f"<text {place}{paint}>{html.escape(bare)}</text>")
+                rows.append(f"<text {place}{paint}>{_wide(html.escape(bare))}</text>")
             column += columns(text)
     dots = "".join(
         f'<circle cx="{22 + 20 * n}" cy="17" r="6" fill="{c}"/>' for n, c in enumerate(("#ff5f57", "#febc2e", "#28c840"))

@@ -93,7 +93,7 @@ class Page:
         """The page; None for another path."""
         if request.path != "/" or request.method not in ("GET", "HEAD"):
             return None
-        lang = request.first("lang") or request.headers.get("accept-language", "en")[:2].lower()
+        lang = (request.first("lang") or request.headers.get("accept-language", "en"))[:2].lower()  # zh_CN and zh-CN as well
         lang = lang if lang in TEXTS else "en"
         return Reply(200, self._html(lang).encode("utf-8", "replace"), dict(_HEADERS))
 
