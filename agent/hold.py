@@ -88,6 +88,13 @@ class Hold:
                 return shown(self._until)
             return shown(min(self._until, self._since + timedelta(seconds=longest_s)))
 
+    def ask(self, words: str) -> tuple[str, bool]:
+        """As ``set``, for a moment or a span in words. A span counts by this clock: another process may see another one.
+
+        Raises UsageError for words that are no time or a moment that is over, InstallFailed (disk).
+        """
+        return self.set(parse_until(words, self._clock.wall()))
+
     def set(self, until: datetime) -> tuple[str, bool]:
         """Hold until then, at most LONGEST from now. The moment that holds, and whether that bound cut it. Durable.
 

@@ -27,7 +27,7 @@ def answer_update(updating: Updating, words: str, request: Mapping[str, Any]) ->
             case "update.confirm_time":
                 return dict(updating.confirm_time(from_rfc3339(str(request.get("seen", "")))))
             case "update.hold":
-                return dict(updating.hold(from_rfc3339(str(request.get("until", "")))))
+                return dict(updating.hold(str(request.get("until", ""))))
             case "update.release":
                 return {"released": updating.release()}
     except FirmwareError as error:

@@ -122,9 +122,9 @@ class Updating:
 
     # -- what a person asks for --------------------------------------------------------------------------------------
 
-    def hold(self, until: datetime) -> Mapping[str, Any]:
-        """Install nothing until then: ``{"until", "capped"}``, durable and recorded. Raises FirmwareError (disk)."""
-        held, capped = self._hold.set(until)
+    def hold(self, words: str) -> Mapping[str, Any]:
+        """Install nothing until then: ``{"until", "capped"}``, durable and recorded. Raises UsageError, FirmwareError (disk)."""
+        held, capped = self._hold.ask(words)
         self._tell_hold()
         self._journal.append("update.hold", "info", "host", {"until": held, "capped": capped})
         return {"until": held, "capped": capped}

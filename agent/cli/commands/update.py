@@ -14,7 +14,7 @@ from agent.config.load import load
 from agent.control import ask_owner
 from agent.documents import update_document
 from agent.errors import AgentError, NotAvailable
-from agent.hold import Hold, parse_until, shown
+from agent.hold import Hold, parse_until
 from agent.journal.peek import newest
 from agent.redact import redact_json
 from firmware.flow import BACK_TEXT, State
@@ -40,8 +40,8 @@ def run(context: Context, arguments: Namespace) -> int:
             path = Path(arguments.file).absolute()
             return install(context, path, lambda work: _with_owner(context, work, devices=True))
         case "hold":
-            until = shown(parse_until(arguments.until, Clock().wall()))
-            return _with_owner(context, lambda ask: _hold(context, until, ask), devices=False)
+            parse_until(arguments.until, Clock().wall())  # a slip is told at once; what is meant, the owner's clock says
+            return _with_owner(context, lambda ask: _hold(context, arguments.until, ask), devices=False)
         case "confirm-time":
             from agent.cli.confirm import confirm_time
 

@@ -94,6 +94,22 @@ def test_it_is_bounded_and_can_be_ended(tmp_path: Path) -> None:
     assert held(tmp_path, clock).until() == ""
 
 
+def test_a_span_counts_by_the_owners_clock_and_what_is_over_for_it_is_refused(tmp_path: Path) -> None:
+    """The command saw another year than the daemon: what it had reckoned was over at once, and held nothing."""
+    clock = ManualClock(NOW + timedelta(days=4000))
+    hold = held(tmp_path, clock)
+    with pytest.raises(UsageError) as caught:
+        hold.ask("2026-01-01T01:00:00Z")
+    assert caught.value.code == "until_is_over"
+    assert hold.until() == ""
+    assert hold.ask("1h")[0] == hold.until() != ""
+    clock.jump(-4000 * 86400)
+    clock.advance(3599)
+    assert hold.until()
+    clock.advance(1)
+    assert hold.until() == ""
+
+
 @pytest.mark.parametrize("damage", ["both", "nonsense"])
 def test_what_cannot_be_read_holds_until_somebody_releases_it(damage: str, tmp_path: Path) -> None:
     clock = ManualClock()
