@@ -23,19 +23,21 @@ def test_the_walk_finds_what_is_there() -> None:
     assert by_each_way | {"commit_failed", "not_configured", "card_data", "refused", "held", "no_set"} <= set(CODES)
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_every_code_has_a_sentence_in_both_languages(code: str) -> None:
-    assert f"error.{code}" in keys(), f"{CODES[code]} raises {code!r}, and agent/text has no words for it"
+def test_every_code_has_a_sentence_in_both_languages() -> None:
+    known = set(keys())
+    assert {code: who for code, who in CODES.items() if f"error.{code}" not in known} == {}, "agent/text has no words for these"
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_a_reason_is_told_in_the_persons_language(code: str) -> None:
+def test_a_reason_is_told_in_the_persons_language() -> None:
+    assert [code for code in CODES if not _is_told(code)] == []
+
+
+def _is_told(code: str) -> bool:
     told = {"code": code, "reason": "till-app 1.0: as it was found"}
-    assert why(told, ENGLISH) == "till-app 1.0: as it was found"
-    assert HAN.search(why(told, CHINESE))
-    assert why(told, CHINESE).endswith("（till-app 1.0: as it was found）")
-    for text in (ENGLISH, CHINESE):
-        assert why({"code": code, "reason": ""}, text) == text.t(f"error.{code}")
+    english, chinese = why(told, ENGLISH), why(told, CHINESE)
+    alone = [why({"code": code, "reason": ""}, text) == text.t(f"error.{code}") for text in (ENGLISH, CHINESE)]
+    whole = chinese.endswith("（till-app 1.0: as it was found）")
+    return english == told["reason"] and HAN.search(chinese) is not None and whole and all(alone)
 
 
 def test_what_is_said_most_often_is_told_whole() -> None:
