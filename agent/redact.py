@@ -19,9 +19,11 @@ import base64
 import binascii
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 MASK = "[card-data]"
+LEAST_BYTES = 6
+"""Twelve digits as BCD."""
 MAX_DEPTH = 16
 """Levels of nesting that `redact_json` follows; below them a value becomes its text."""
 
@@ -33,7 +35,7 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 _SUSPECT = re.compile(
     r"\d(?:[ \t\r\n\x00-]{0,2}\d){11}"  # digits in a row, or grouped
     r"|\d{4}[._/,:]\d{4}[._/,:\d]"
-    r"|(?:\d{1,3}[,; ]{1,2}){6}"  # bytes in decimal
+    r"|(?:\d{1,3}[,; \t\r\n]{1,8}){5}\d"  # bytes in decimal
     r"|%B|;\d{8}"
     r"|[0-9A-Za-z+/_-]{16}"  # hex or base64
     r"|(?:[0-9A-Fa-f]{2}[ :,-]){6}|(?:\\x[0-9A-Fa-f]{2})|(?:0x[0-9A-Fa-f]{2}\W+){6}"
@@ -47,7 +49,7 @@ _PART = re.compile(r"\d+")
 _TRACK1 = re.compile(r"%\x00?B(?:[\d\x00]{3,}|[^\n^?]{0,40}\^)[^\n?]{0,160}\??")
 _TRACK2 = re.compile(r";\x00?(?:\d\x00?){8,19}[=D][\d\x00=]*\??")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}(?:(?:[ :,\r\n-]|, ?0x|\\x| 0x)?[0-9A-Fa-f]{2}){6,}")
-_DECIMAL = re.compile(r"(?<![\d.])\d{1,3}(?:[,; ]{1,2}\d{1,3}){5,}(?![\d.])")
+_DECIMAL = re.compile(r"(?<!\d)\d{1,3}(?:[,; \t\r\n]{1,8}\d{1,3}){5,}(?!\d)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
 _LITERAL = re.compile(r"""b'(?:[^'\\\n]|\\.){6,}'|b"(?:[^"\\\n]|\\.){6,}\"""")
 _TOKEN = re.compile(r"\S+")
@@ -184,12 +186,27 @@ def _hex_hides(token: str) -> bool:
 
 def _decimal_hides(run: str) -> bool:
     """Bytes as a list writes them: as text, and as BCD."""
-    numbers = [int(part) for part in _PART.findall(run)]
-    return max(numbers) < 256 and _hidden_in(bytes(numbers))
+    return _numbers_hide([int(part) for part in _PART.findall(run)])
 
 
-def _hidden_in(data: bytes) -> bool:
-    return _bytes_hide(data) or any(_digits_hide(found) for found in re.findall(r"\d{12,}", data.hex()))
+def _numbers_hide(numbers: Iterable[object]) -> bool:
+    """Whether any stretch of bytes among them does."""
+    stretch = bytearray()
+    for number in (*numbers, None):
+        if type(number) is int and 0 <= number < 256:
+            stretch.append(number)
+        elif len(stretch) >= LEAST_BYTES and _listed_hides(bytes(stretch)):
+            return True
+        else:
+            stretch.clear()
+    return False
+
+
+def _listed_hides(data: bytes) -> bool:
+    """Small numbers in a row are no card for passing Luhn: as BCD a scheme's prefix counts alone, and not of counters."""
+    if max(data) < 10:
+        return False
+    return _bytes_hide(data) or any(map(_scheme_inside, re.findall(r"\d{12,}", data.hex())))
 
 
 def _base64_hides(token: str) -> bool:
@@ -237,7 +254,7 @@ def _clean(value: object, key: str, depth: int) -> JSON:
     if isinstance(value, Mapping):
         return {redact(str(name)): _clean(item, str(name), depth - 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        if len(value) > 5 and all(type(item) is int and 0 <= item < 256 for item in value) and _hidden_in(bytes(value)):
+        if len(value) >= LEAST_BYTES and _numbers_hide(value):
             return MASK
         return [_clean(item, key, depth - 1) for item in value]
     return redact(str(value))

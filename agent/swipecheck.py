@@ -59,13 +59,15 @@ class SwipeCheck:
             begun: Future[bool] = Future()
 
             def begin(watch: Watch, now: float, begun: "Future[bool]" = begun) -> None:
-                begun.set_result(watch.swipe(now))
+                if begun.set_running_or_notify_cancel():  # else nobody waits any more: no card is asked for
+                    begun.set_result(watch.swipe(now))
 
             if not pump.submit(begin):
                 raise NotAvailable("the reader's line is busy", code="busy", remedy="try again")
             with contextlib.suppress(TimeoutError):
                 if begun.result(max(0.0, end - self._now())):
                     return True
+            begun.cancel()
             pause.wait(STEP_S)
         return False
 

@@ -1,7 +1,7 @@
 """Releases that were brought ahead of time (hawkBit's download-only): they lie here unpacked, and nothing points to them.
 
-``Component.ready`` remembers them. They are collected when a release is committed in their place, when their maker takes them
-back, and when another update finds no room; a lost one is no loss, it is fetched again.
+``Component.ready`` remembers them. They are collected when a release is committed in their place, when they did not stay, when
+their maker takes them back, and when another update finds no room; a lost one is no loss, it is fetched again.
 """
 
 import logging
@@ -47,7 +47,7 @@ def forget(seen: Component) -> None:
 
 
 def discard(state: StateFile, progress: Progress) -> None:
-    """After going back: what turned out worse does not wait here for its next turn."""
+    """After going back: what did not stay does not wait here for its next turn."""
     for item in () if progress.deployment.back else progress.deployment.items:
         seen = state.components.get(item.component)
         if seen is not None and seen.ready == item.version:

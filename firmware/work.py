@@ -31,15 +31,12 @@ from firmware.state import ITEMS_MAX, REVOKED_MAX, Component, Deployment, Progre
 
 log = logging.getLogger(__name__)
 
-
 STATE_LOST = "state_lost"
 """Code of a deployment whose state somebody took away."""
-
-
 CLOCK_S = 5.0
 """How soon a clock that was wrong is looked at again: somebody may be setting it just now."""
-
-
+WHOLE_S = 3600.0
+"""So long a release that lies here counts as whole: a till with short breaks has no time to read it in each of them."""
 LEARN_FIRST_S = 60.0
 LEARN_MAX_S = 3600.0
 """Pauses between two looks at the repository while the clock is wrong, doubling from the first to the longest."""
@@ -103,6 +100,7 @@ class Work:
         self._damaged: set[str] = set()
         self._unknown_since: float | None = None
         self._learn_at, self._learn_pause_s = 0.0, 0.0
+        self._whole_at: float | None = None
         self._of: Mapping[State, Callable[[Progress], Result]] = {
             State.RECEIVED: self._receive,
             State.VERIFYING: self._verify,
@@ -177,6 +175,7 @@ class Work:
         return [item for item in items if self._effects.current(item.component) != item.version]
 
     def _receive(self, progress: Progress) -> Result:
+        self._whole_at = None
         items = progress.deployment.items
         if not 1 <= len(items) <= ITEMS_MAX or len({item.component for item in items}) != len(items):
             raise ReleaseRefused(f"1 to {ITEMS_MAX} different components make a deployment", code="bad_deployment")
@@ -294,10 +293,12 @@ class Work:
         return DONE
 
     def _stage(self, progress: Progress) -> Result:
-        for item in self._missing(progress):
+        missing = self._missing(progress)
+        for item in missing:
             self._with_room(progress, partial(self._effects.stage, item, progress.facts[item.component]))
         if (own := self._own(progress)) is not None:
             rehearse(own, progress.deployment)  # now already: nobody should wait for the night to hear of it
+        self._whole_at = self._now() if missing == self._todo(progress) else None
         if not progress.deployment.download_only:
             return DONE
         for item in self._todo(progress):
@@ -314,8 +315,10 @@ class Work:
         return DONE if answer.open else Result(Event.LATER, waiting_for=answer.waiting_for or "idle")
 
     def _check_before(self, progress: Progress) -> Result:
-        for item in self._todo(progress):
-            self._require_whole(item)  # it may have waited for days since it was unpacked
+        if self._whole_at is None or self._now() - self._whole_at > WHOLE_S:
+            for item in self._todo(progress):
+                self._require_whole(item)  # it may have waited for days since it was unpacked
+            self._whole_at = self._now()
         if (own := self._own(progress)) is not None:
             rehearse(own, progress.deployment)
         previous, before = {}, {}

@@ -30,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--soak-seed", type=int, default=None, help="the soak's dice; printed by each run")
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """For .ci/again: a run that did not come to its end has more behind it than the tests that are known to have failed."""
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("house/exitstatus", int(exitstatus))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files keep their own order, and so do the tests in them."""

@@ -114,7 +114,7 @@ class Interview:
         found = swipe_of(terminal)
         tracks = [track for track in found["tracks"] if track["present"]]
         if not found.get("answers", True):
-            return _check("reader.swipe", "reader", "skip", "selftest.reader_silent")
+            return _check("reader.swipe", "reader", "unknown", "selftest.reader_silent")
         if not found["swiped"]:
             return _check("reader.swipe", "reader", "skip", "selftest.no_swipe")
         good = bool(tracks) and all(track["good"] for track in tracks)

@@ -3,6 +3,7 @@
 As a file (``enroll.toml``), on a stick, by cloud-init, or typed. The token stays out of ``repr``, logs, records and state.
 """
 
+import errno
 import os
 import re
 import tomllib
@@ -24,8 +25,8 @@ MAX_TOKEN = 4096
 MAX_FOLDERS = 64
 """Mount folders that are looked at."""
 _KEYS = frozenset({"url", "token", "ca", "fingerprint"})
-_OVERWRITTEN = "#" * 8
-"""A trace of an erasing: a token's file is longer than twice that, and half of it is enough to know it by."""
+_OVERWRITTEN = b"#" * 8
+"""Where it stands at the very beginning or end of a token's file, an erasing has begun."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _NOTE = """\
 # 令牌已使用并清除 / The one-time token was used and erased ({when}).
@@ -131,21 +132,27 @@ def holds_another(path: Path, used: Callable[[str], bool]) -> bool:
     """Whether somebody has put other words in the place of a used token: they are not ours to erase.
 
     Where an erasing has begun, nothing may stay of what is no request: a power cut leaves a used token half overwritten. A file
-    that is not there holds nothing. Raises InstallFailed (token_unclear) for words that nobody can read: a used token may lie
-    among them, and so may the next one, with a slip in its file.
+    that is not there holds nothing. Raises InstallFailed (token_left) for words that nobody can read (another encoding, no TOML,
+    far too long): a used token may lie among them, and so may the next one, with a slip in its file.
     """
     try:
-        text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
-    except (OSError, ValueError):
+        data = read_bounded(path, MAX_BYTES)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _unclear(path) from None
         return False
-    begun = _OVERWRITTEN in text
+    begun = data.startswith(_OVERWRITTEN) or data.endswith(_OVERWRITTEN)
     try:
-        token = tomllib.loads(text).get("token")
+        token = tomllib.loads(data.decode("utf-8-sig")).get("token")
     except (ValueError, RecursionError):
         if begun:
             return False
-        raise InstallFailed(f"{path} is no TOML: a used token may lie there, or the next one", code="token_unclear") from None
+        raise _unclear(path) from None
     return not used(token.strip()) if isinstance(token, str) else not begun
+
+
+def _unclear(path: Path) -> InstallFailed:
+    return InstallFailed(f"{path} cannot be read as a request: a used token may lie there, or the next one", code="token_left")
 
 
 def holds_token(path: Path) -> bool:

@@ -99,7 +99,8 @@ class Standing:
 
     def enrolled(self, certificate: Certificate, erase: tuple[str, ...] = (), token: str = "") -> "Standing":
         """The certificate lies on the disk; ``token``, where one was used, lies in one of ``erase``."""
-        spent = (*self.spent, self.mark(token))[-MAX_SPENT:] if token and erase else self.spent
+        marked = token and erase and (self.spent or not self.erase)  # of what was there before there were marks any may be used
+        spent = (*self.spent, self.mark(token))[-MAX_SPENT:] if marked else self.spent
         return replace(self, state=State.ENROLLED, number=0, certificate=certificate, erase=erase, spent=spent)
 
     def erased(self, left: tuple[str, ...]) -> "Standing":

@@ -45,6 +45,8 @@ class _Incident:
     id: str
     raised_at: deque[float] = field(default_factory=lambda: deque(maxlen=FLAPS))
     times: int = 0
+    gone_at: float = 0.0
+    """when it was there last; while it is there, of the time before"""
     told: bool = False
     """what was reported last: there, or gone"""
     settles_at: float | None = None
@@ -83,9 +85,9 @@ class FaultBook:
         return changes + self._settled(moment)
 
     def lately(self, fault_id: str, now: float) -> bool:
-        """Whether the fault is there, or came within the last FOLD_S seconds."""
+        """Whether the fault is there, or was within the last FOLD_S seconds."""
         incident = self._incidents.get(fault_id)
-        return fault_id in self._active or (incident is not None and now - incident.raised_at[-1] <= FOLD_S)
+        return fault_id in self._active or (incident is not None and now - incident.gone_at <= FOLD_S)
 
     def next_timer(self) -> float | None:
         """When a flapping fault may be reported as what it is then."""
@@ -110,6 +112,7 @@ class FaultBook:
     def _gone(self, fault: Fault, moment: Moment) -> list[FaultRaised | FaultCleared]:
         del self._active[fault.id]
         incident = self._incidents[fault.id]
+        incident.gone_at = moment.mono
         if self._flaps(incident, moment):
             return []
         incident.told = False

@@ -56,12 +56,13 @@ def _reasons(needs: Sequence[Need]) -> tuple[str, ...]:
 def silent_faults(devices: Mapping[str, DeviceHealth], now: float) -> dict[str, str]:
     """Subject to ``ok``, ``unknown`` or the first fault that matters: what an update compares before and after.
 
-    A good moment of a noisy line is no proof of a good one: it stays ``link.noise`` for a while.
+    The line comes first, and a good moment of a noisy one is no proof of a good one: it stays ``link.noise`` for a while.
     """
     answers: dict[str, str] = {}
     for subject, device in devices.items():
         faults = [f.id for f in device.faults() if not f.stale and severity_of(f.id).matters]
-        state = device.state()
-        calm = "unknown" if state is DeviceState.UNKNOWN else "link.noise" if device.noisy_lately(now) else "ok"
-        answers[subject] = faults[0] if faults else calm
+        line = [fault for fault in faults if fault.startswith("link.") or fault.endswith(".silent")]
+        noise = ["link.noise"] if device.noisy_lately(now) else []
+        calm = "unknown" if device.state() is DeviceState.UNKNOWN else "ok"
+        answers[subject] = [*line, *noise, *faults, calm][0]
     return answers

@@ -92,7 +92,7 @@ class Keeper:
             self.master, self.slave = kept["master"], kept["slave"]
             os.set_blocking(self.master, False)
             packet_mode(self.master)
-            self._set = settings_of(self.master)
+            self._set = settings_of(self.master, self._set.baud)
         else:
             self.master, self.slave = open_pty(self._set)
         found = self._memory.read()
@@ -213,7 +213,7 @@ class Keeper:
             data = os.read(self.master, READ_SIZE)
         except BlockingIOError:
             return
-        found = settings_of(self.master)
+        found = settings_of(self.master, self._set.baud)
         if found != self._set:
             self._wanted, self._wanted_at = found, now
             self._line.honours_flow = found.flow

@@ -41,12 +41,15 @@ class Settings:
         return self.baud, self.carried, self.flow
 
 
-def settings_of(master: int) -> Settings:
-    """What is set on the till's side, asked of the master's."""
+def settings_of(master: int, before: int = 0) -> Settings:
+    """What is set on the till's side, asked of the master's.
+
+    B0 means: hang up. Behind a pseudo-terminal there are no modem lines to drop: the speed stays at ``before``.
+    """
     raw = fcntl.ioctl(master, TCGETS2, bytes(_SIZE))
     iflag, _, cflag, _ = struct.unpack_from(_FLAGS, raw)
     (baud,) = struct.unpack_from("=I", raw, _ISPEED + 4)
-    return Settings(baud, cflag & _CARRIED, flow=bool(iflag & termios.IXON))
+    return Settings(baud or before, cflag & _CARRIED, flow=bool(iflag & termios.IXON))
 
 
 def make_raw(descriptor: int, settings: Settings) -> None:
@@ -55,8 +58,7 @@ def make_raw(descriptor: int, settings: Settings) -> None:
     cflag = termios.CS8 | termios.CREAD | termios.CLOCAL | _BOTHER | settings.carried  # without HUPCL: DTR stays
     struct.pack_into(_FLAGS, raw, 0, termios.IGNBRK | termios.IGNPAR, 0, cflag, 0)
     raw[16 + 1 + termios.VMIN], raw[16 + 1 + termios.VTIME] = 1, 0
-    if settings.baud:  # 0 means: hang up. There are no modem lines to drop behind a pseudo-terminal: the speed stays as it is
-        struct.pack_into("=II", raw, _ISPEED, settings.baud, settings.baud)
+    struct.pack_into("=II", raw, _ISPEED, settings.baud, settings.baud)
     fcntl.ioctl(descriptor, TCSETS2, bytes(raw))
 
 

@@ -234,10 +234,13 @@ _NETWORK = {
         "请运行 posagent status 查看原因；令牌已使用或过期时，请写入新令牌。",
     ),
     "doctor.token_left": (
-        "Enrolled until {until}; the used token lies in {path}.",
-        "已登记至 {until}；用过的令牌还在 {path} 中。",
+        "Enrolled until {until}; in {path} lies a used token, or the next one with a slip.",
+        "已登记至 {until}；{path} 中仍有用过的令牌，或写错的新令牌。",
     ),
-    "doctor.token_left.remedy": ("Remove that file, or restart the service.", "请删除该文件，或重新启动服务。"),
+    "doctor.token_left.remedy": (
+        "If it is the next token, correct the file and run posagent enroll; else remove it.",
+        "如果是新令牌，请改正该文件后运行 posagent enroll；否则请删除该文件。",
+    ),
     "doctor.enrolment_unseen": ("The enrolment cannot be looked at: {why}.", "无法查看登记状态：{why}。"),
     "doctor.enrolment_unseen.remedy": (
         "Run it as root or as the user posagent; if the state is damaged, enrol anew.",

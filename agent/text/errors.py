@@ -210,8 +210,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "error.token_left": ("A used token could not be erased.", "已用令牌未能清除。"),
     "error.remedy.token_left": (
-        "Erase it by hand, or make its file writable.",
-        "请手动删除，或将该文件改为可写。",
+        "If its file holds the next token, correct it and run posagent enroll; else erase it by hand, or make it writable.",
+        "如果该文件中是新令牌，请改正后运行 posagent enroll；否则请手动删除，或将该文件改为可写。",
     ),
     "error.half_request": ("Address and token belong together.", "地址和令牌必须一起给出。"),
     "error.token_unreadable": ("The token cannot be read.", "无法读取令牌。"),

@@ -42,7 +42,7 @@ _NOUNS = {
     "enrolment.expired": ("the certificate has expired", "证书已过期"),
     "enrolment.mismatch": ("the certificate is another machine's or till's", "证书属于其他机器或终端"),
     "enrolment.until": ("until {time}", "有效期至 {time}"),
-    "enrolment.token_left": ("the used token still lies in {path}", "已用令牌仍留在 {path}"),
+    "enrolment.token_left": ("a used token may still lie in {path}", "{path} 中可能仍有已用令牌"),
     "noun.software": ("Software", "软件"),
     "state.ok": ("ok", "正常"),
     "state.degraded": ("needs a look", "需留意"),

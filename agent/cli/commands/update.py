@@ -13,7 +13,7 @@ from agent.clock import Clock
 from agent.config.load import load
 from agent.control import ask_owner
 from agent.documents import update_document
-from agent.errors import AgentError, NotAvailable
+from agent.errors import AgentError, NotAvailable, UsageError
 from agent.hold import Hold, parse_until
 from agent.journal.peek import newest
 from agent.redact import redact_json
@@ -40,7 +40,7 @@ def run(context: Context, arguments: Namespace) -> int:
             path = Path(arguments.file).absolute()
             return install(context, path, lambda work: _with_owner(context, work, devices=True))
         case "hold":
-            parse_until(arguments.until, Clock().wall())  # a slip is told at once; what is meant, the owner's clock says
+            _require_time(arguments.until)
             return _with_owner(context, lambda ask: _hold(context, arguments.until, ask), devices=False)
         case "confirm-time":
             from agent.cli.confirm import confirm_time
@@ -53,6 +53,15 @@ def run(context: Context, arguments: Namespace) -> int:
     document = _check(context) if arguments.subcommand == "check" else _status(context)
     context.answer(document, lambda: views.update_status(document, context.text, context.style))
     return exit_code(document) if arguments.subcommand == "status" else 0
+
+
+def _require_time(words: str) -> None:
+    """A slip is told at once; whether that moment is over, the clock of the owner says."""
+    try:
+        parse_until(words, Clock().wall())
+    except UsageError as error:
+        if error.code != "until_is_over":
+            raise
 
 
 def exit_code(document: Mapping[str, Any]) -> int:

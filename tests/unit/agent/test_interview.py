@@ -135,7 +135,7 @@ NO_TRACK = {"track": 3, "present": False, "length": 0, "lrc": None, "luhn": None
         ("\n", {"swiped": True, "tracks": [{**TRACK_1, "lrc": False, "good": False}, NO_TRACK]}, "fail", "selftest.swipe_bad"),
         ("\n", {"swiped": True, "tracks": [NO_TRACK]}, "fail", "selftest.swipe_bad"),
         ("\n", {"swiped": False, "tracks": []}, "skip", "selftest.no_swipe"),
-        ("\n", {"answers": False, "swiped": False, "tracks": []}, "skip", "selftest.reader_silent"),
+        ("\n", {"answers": False, "swiped": False, "tracks": []}, "unknown", "selftest.reader_silent"),
         ("", None, "skip", "selftest.no_person"),
     ],
 )

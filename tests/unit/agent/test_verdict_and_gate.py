@@ -10,9 +10,11 @@ from agent.gate import Use, till_evidence, weigh, with_site
 from agent.health.device import DeviceHealth, DeviceState
 from agent.health.faults import FOLD_S
 from agent.health.readings import Moment
+from agent.health.rules import NOISE
 from agent.health.terminal import Need, silent_faults, verdict
 from agent.observations import LineQuality, LinkChanged, LinkState
 from agent.till import Till, WatchedDevice
+from firmware.probation import NOISY
 from protocols.catalogue import find
 from protocols.events import CardMoved, CardMute, Status
 
@@ -126,10 +128,19 @@ def test_a_good_moment_of_a_noisy_line_stays_noise_for_an_update() -> None:
     printer = up(device("printer"), online="yes")
     assert silent_faults({"p": printer.health}, NOW.mono) == {"p": "ok"}
     printer.health.apply(LineQuality(noisy=True, counts={"garbage": "9"}), NOW)
-    printer.health.apply(LineQuality(noisy=False), NOW)
+    end = Moment(NOW.mono + 90.0, NOW.wall)
+    printer.health.apply(LineQuality(noisy=False), end)
     assert printer.health.faults() == []
-    assert silent_faults({"p": printer.health}, NOW.mono + FOLD_S) == {"p": "link.noise"}
-    assert silent_faults({"p": printer.health}, NOW.mono + FOLD_S + 1) == {"p": "ok"}
+    assert silent_faults({"p": printer.health}, end.mono + FOLD_S) == {"p": "link.noise"}
+    assert silent_faults({"p": printer.health}, end.mono + FOLD_S + 1) == {"p": "ok"}
+    printer.health.apply(Status("enq", {"cover": "open"}, corroborated=True), end)
+    assert silent_faults({"p": printer.health}, end.mono + 1) == {"p": "link.noise"}, "whatever else is wrong"
+    printer.health.apply(LinkChanged(LinkState.SILENT), end)
+    assert silent_faults({"p": printer.health}, end.mono + 1) == {"p": "link.silent"}
+
+
+def test_what_noise_is_called_is_the_same_for_the_line_and_for_an_update() -> None:
+    assert frozenset(NOISE) == NOISY
 
 
 def test_the_slot_status_does_not_make_a_mute_card_a_good_one() -> None:

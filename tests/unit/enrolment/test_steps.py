@@ -296,12 +296,28 @@ def test_of_a_used_token_half_overwritten_nothing_stays(
     assert not any(used[at : at + 8] in stage.file.read_text() for at in range(len(used) - 8))
 
 
-def test_words_that_nobody_can_read_in_the_place_of_a_used_token_are_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+NEXT = '# 新令牌\nurl = "https://centre.example"\ntoken = "next"\n'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NEXT.replace('example"', "example").encode(),
+        b"# for till 7 ########\n" + NEXT.replace('"next"', '"next').encode(),
+        NEXT.encode("gbk"),
+        NEXT.encode("utf-16"),
+        NEXT.encode() + b"# " + b"x" * 70_000,
+    ],
+    ids=["a slip", "a banner", "GBK", "UTF-16", "far too long"],
+)
+def test_words_that_nobody_can_read_in_the_place_of_a_used_token_are_left(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
     """A slip in the file of the next token must not cost it."""
     _outstanding(stage, monkeypatch)
-    stage.file.write_text('url = "https://centre.example\ntoken = "next"\n')
+    stage.file.write_bytes(data)
     assert stage.enrolling().tidy().erase == (str(stage.file),)
-    assert "next" in stage.file.read_text()
+    assert stage.file.read_bytes() == data
 
 
 def test_a_state_of_before_the_marks_erases_as_it_did(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,6 +325,12 @@ def test_a_state_of_before_the_marks_erases_as_it_did(stage: Stage, monkeypatch:
     file = steps.StandingFile(stage.state / "enrolment.json")
     old = {key: value for key, value in file.load().to_json().items() if key != "spent"}
     file._file.store(old)
+    other = stage.file.with_name("stick.toml")
+    other.write_text(stage.file.read_text())
+    before = file.load()
+    assert before.enrolled(before.certificate, (*before.erase, str(other)), "next").used("whatever lies in the first"), (
+        "not known"
+    )
     assert stage.enrolling().tidy().erase == ()
     assert not requests_.holds_token(stage.file)
 

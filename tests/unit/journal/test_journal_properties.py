@@ -1,6 +1,7 @@
 """What holds for any card number and any harmless text."""
 
 import base64
+import json
 import logging
 import uuid
 
@@ -70,6 +71,9 @@ def test_any_number_goes_whatever_stands_around_it(pan: str, before: str, after:
         lambda pan: list(pan.encode()),
         lambda pan: list(bytes.fromhex(pan + "d2512101")),
         lambda pan: ";".join(map(str, pan.encode("utf-16-le"))),
+        lambda pan: ", ".join(map(str, pan.encode())) + ".",
+        lambda pan: json.dumps([300, *pan.encode(), 443], indent=4),
+        lambda pan: "\t".join(map(str, bytes.fromhex(pan))),
         lambda pan: f"57 11 {bytes.fromhex(pan).hex(' ')} d2 51 21 01",
     ],
 )
@@ -103,7 +107,20 @@ def test_numbers_and_keys_of_json_are_swept(pan: str) -> None:
     swept = redact_json({"n": int(pan), "f": float(int(pan)), pan: [pan, (pan,)], "raw": pan.encode()})
     assert pan not in str(swept)
     assert swept["raw"] == "[16 bytes]"  # type: ignore[index,call-overload]
-    assert redact_json({"bytes": list(pan.encode())}) == {"bytes": MASK}
+    for row in (list(pan.encode()), [None, *pan.encode()], [-1, *bytes.fromhex(pan), 300]):
+        assert redact_json({"bytes": row}) == {"bytes": MASK}
+
+
+@given(st.lists(st.integers(0, 9), max_size=40))
+def test_lists_of_small_numbers_stay(numbers: list[int]) -> None:
+    assert redact_json({"n": numbers}) == {"n": numbers}
+    text = f"lost {'; '.join(map(str, numbers))};"
+    assert redact(text) == text
+
+
+def test_zeros_stay() -> None:
+    assert redact_json([0] * 8) == [0] * 8
+    assert redact("usage 0 0 0 0 0 0 0") == "usage 0 0 0 0 0 0 0"
 
 
 def test_hashes_of_free_text_are_rarely_hit() -> None:
