@@ -220,14 +220,14 @@ def ending(place: Place, scenario: Scenario, found: list[Record], *, exact: bool
         reasons = [(r.kind, r.body.get("code"), r.body.get("reason")) for r in found if r.kind.startswith("update.")]
         raise BrokenError(f"it ended {ends}, not {scenario.ends}: {reasons}")
     if scenario.by == "install":
-        _check_receipt(place, scenario, found)
+        _check_receipt(place, scenario, found, exact=exact)
     if place.center is not None:
         _check_centre(place, ends[-1])
     return ends[-1]
 
 
-def _check_receipt(place: Place, scenario: Scenario, found: list[Record]) -> None:
-    """Whole, signed by this terminal, and true."""
+def _check_receipt(place: Place, scenario: Scenario, found: list[Record], *, exact: bool) -> None:
+    """Whole, signed by this terminal, and true; one for each time that the command came to an end, and no more."""
     told = json.loads((place.media / f"{STICK}.receipt.json").read_bytes())
     earlier, public, signature = told.pop("earlier"), told.pop("public"), told.pop("signature")
     Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), canonical(told).encode())
@@ -237,8 +237,10 @@ def _check_receipt(place: Place, scenario: Scenario, found: list[Record]) -> Non
     (wanted,) = scenario.new.values()
     if [(r.body["state"]) for r in finals] != [told["outcome"]] or told["outcome"] != "committed" or told["runs"] != wanted:
         raise BrokenError(f"the receipt says {told}")
-    if len(earlier) > 1:
-        raise BrokenError(f"{len(earlier) + 1} receipts of one install")
+    ids = [one["deployment"] for one in (told, *earlier)]
+    ended = {r.body.get("deployment") for r in found if r.body.get("final")}
+    if len(set(ids)) != len(ids) or not ended.issuperset(ids) or (exact and len(ids) > 2):
+        raise BrokenError(f"{len(ids)} receipts of {len(ended)} installs: {ids}")
 
 
 def _check_centre(place: Place, end: str) -> None:
