@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.packaging.building import LIMIT_S, build, copied
+from tests.packaging.building import LIMIT_S, SOURCE, build, copied
 from tests.packaging.privateroot import PrivateRoot
 from tests.system.releases import Releases
 from tests.system.selfreleases import QUICK
@@ -29,6 +29,8 @@ pytestmark = [
 ]
 
 WAIT_S = 180.0
+PIN = "27182818"
+TOKEN = "pkcs11:token=till?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/posagent/pin"
 HEALTHY = 'test "$(id -un)" = posagent'
 CONFIGURATION = """
 [host]
@@ -57,6 +59,13 @@ probation_s = 0.5
 idle_s = 0.0
 components = {{ till-app = {{ handler = "app_slots", health_check = ["bin/health"] }}, posagent = {{ handler = "agent_self" }} }}
 """
+
+
+def softhsm_is_here() -> bool:
+    programs = all(map(shutil.which, ("softhsm2-util", "pkcs11-tool", "openssl")))
+    return bool(
+        programs and Path("/usr/lib/softhsm/libsofthsm2.so").exists() and [*Path("/usr/lib").glob("*/engines-3/pkcs11.so")]
+    )
 
 
 def sources(folder: Path, version: str) -> Path:
@@ -105,40 +114,15 @@ def test_a_package_a_token_and_the_devices_are_all_it_takes(
     center = service_centers(name="center", mutual=True)
     releases = Releases(center, tmp_path / "center")
     releases.init()
-    if not root.share_ptys():
-        pytest.skip("the pseudo-terminals of this machine cannot be shown in a private root")
-    ports = {name: os.path.realpath(terminal.dir / name) for name in ("printer", "reader")}
-    for port in ports.values():
-        Path(port).chmod(0o666)  # on a till udev and the group dialout do this
-
-    # what a person, a preseed or an Ansible role puts there; nothing of it names the machine's certificate or key
-    etc = root.path / "etc/posagent"
-    etc.mkdir()
-    words = {"ddi": center.ddi, "otlp": center.otlp, "metadata": center.metadata, "targets": center.targets}
-    (etc / "agent.toml").write_text(CONFIGURATION.format(**ports, **words), "utf-8")
-    shutil.copyfile(releases.root, etc / "root.json")
-    shutil.copyfile(center.authority.file, etc / "centre-ca.pem")
-    token = center.est.issue("pos-1", [("merchant-47", "shop-17", "pos-1")])
-    lines = {"url": center.url, "token": token, "fingerprint": center.authority.fingerprint()}
-    (etc / "enroll.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in lines.items()), "utf-8")
-    (etc / "enroll.toml").chmod(0o600)
-    for path in ("agent.toml", "root.json", "centre-ca.pem"):
-        root.run("chmod", "0644", f"/etc/posagent/{path}")
-
-    shutil.copy(first, root.path / "srv/posagent.deb")
-    root.run("dpkg", "--force-confold", "-i", "/srv/posagent.deb", env={"DEBIAN_FRONTEND": "noninteractive"})
-    try:
-        root.boot()
-    except OSError as error:
-        pytest.skip(str(error))
+    token = settle(root, center, releases, terminal)
+    root.run("dpkg", "--force-confold", "-i", put(root, first), env={"DEBIAN_FRONTEND": "noninteractive"})
+    boot(root)
 
     def told() -> str:
-        log = root.run("journalctl", "--no-pager", "-n", "80", check=False)
-        return log + root.run("posagent", "--lang", "en", "status", check=False)
+        return said(root)
 
     def heard(kind: str, **body: str) -> bool:
-        events = center.intake.records(0)["logs"]
-        return any(e["kind"] == kind and body.items() <= dict(e["body"] or {}).items() for e in events)
+        return at_the_centre(center, kind, **body)
 
     # 1. it comes in by its token, and reports a till that can take money
     until(lambda: heard("enrolment.done"), told)
@@ -168,7 +152,87 @@ def test_a_package_a_token_and_the_devices_are_all_it_takes(
     terminal.set("printer.paper", "end")
     until(lambda: heard("fault.raised", id="printer.paper_end"), told)
     assert not heard("fault.raised", id="host.release_drift")
-    assert "are not checked" not in root.run("journalctl", "--no-pager", "-u", "posagent.service")
+    log = root.run("journalctl", "--no-pager", "-u", "posagent.service")
+    assert "are not checked" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.peer
+@pytest.mark.long
+@pytest.mark.skipif(
+    not softhsm_is_here(), reason="softhsm2, opensc or libengine-pkcs11-openssl is not here (.ci/run installs them)"
+)
+def test_a_key_in_a_token_works_under_the_unit_with_the_documented_drop_in(
+    root: PrivateRoot, first: Path, service_centers: Callable[..., Any], terminal: Any, tmp_path: Path
+) -> None:
+    center = service_centers(name="center", mutual=True)
+    releases = Releases(center, tmp_path / "center")
+    releases.init()
+    settle(root, center, releases, terminal, enrolment=f'key = "{TOKEN}"\n')
+    root.run("dpkg", "--force-confold", "-i", put(root, first), env={"DEBIAN_FRONTEND": "noninteractive"})
+    root.run("mkdir", "-p", "/var/lib/till-token", "/etc/systemd/system/posagent.service.d")
+    (root.path / "etc/posagent/token.conf").write_text("directories.tokendir = /var/lib/till-token\nobjectstore.backend = file\n")
+    (root.path / "etc/posagent/pin").write_text(PIN)
+    root.run("chown", "posagent:posagent", "/var/lib/till-token", "/etc/posagent/pin")
+    root.run("chmod", "0700", "/var/lib/till-token")
+    root.run("chmod", "0600", "/etc/posagent/pin")
+    root.run("chmod", "0644", "/etc/posagent/token.conf")
+    made = ["softhsm2-util", "--init-token", "--free", "--label", "till", "--so-pin", "31415926", "--pin", PIN]
+    root.run(*made, user="posagent", env={"SOFTHSM2_CONF": "/etc/posagent/token.conf"})
+    documented = re.search(r"```ini\n(\[Service\]\n.*?)```", (SOURCE / "docs/deployment.md").read_text("utf-8"), re.DOTALL)
+    assert documented is not None
+    (root.path / "etc/systemd/system/posagent.service.d/token.conf").write_text(documented[1])
+    boot(root)
+    until(lambda: at_the_centre(center, "enrolment.done"), lambda: said(root))
+    until(lambda: at_the_centre(center, "verdict.changed", can_take_money="yes"), lambda: said(root))
+    key = root.run("sh", "-c", "cat /var/lib/posagent/enrolment/key-*.pem")
+    assert key.startswith("pkcs11:"), "the file names a key, and is none"
+    assert PIN not in key
+
+
+def settle(root: PrivateRoot, center: Any, releases: Releases, terminal: Any, *, enrolment: str = "") -> str:
+    """What a person, a preseed or an Ansible role puts there; nothing of it names the machine's certificate or key. The token."""
+    if not root.share_ptys():
+        pytest.skip("the pseudo-terminals of this machine cannot be shown in a private root")
+    ports = {name: os.path.realpath(terminal.dir / name) for name in ("printer", "reader")}
+    for port in ports.values():
+        Path(port).chmod(0o666)  # on a till udev and the group dialout do this
+    etc = root.path / "etc/posagent"
+    etc.mkdir()
+    words = {"ddi": center.ddi, "otlp": center.otlp, "metadata": center.metadata, "targets": center.targets}
+    text = CONFIGURATION.format(**ports, **words).replace("[enrolment]\n", f"[enrolment]\n{enrolment}")
+    (etc / "agent.toml").write_text(text, "utf-8")
+    shutil.copyfile(releases.root, etc / "root.json")
+    shutil.copyfile(center.authority.file, etc / "centre-ca.pem")
+    token: str = center.est.issue("pos-1", [("merchant-47", "shop-17", "pos-1")])
+    lines = {"url": center.url, "token": token, "fingerprint": center.authority.fingerprint()}
+    (etc / "enroll.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in lines.items()), "utf-8")
+    (etc / "enroll.toml").chmod(0o600)
+    for path in ("agent.toml", "root.json", "centre-ca.pem"):
+        root.run("chmod", "0644", f"/etc/posagent/{path}")
+    return token
+
+
+def put(root: PrivateRoot, package: Path) -> str:
+    shutil.copy(package, root.path / "srv/posagent.deb")
+    return "/srv/posagent.deb"
+
+
+def boot(root: PrivateRoot) -> None:
+    try:
+        root.boot()
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+def said(root: PrivateRoot) -> str:
+    log = root.run("journalctl", "--no-pager", "-n", "80", check=False)
+    return log + root.run("posagent", "--lang", "en", "status", check=False)
+
+
+def at_the_centre(center: Any, kind: str, **body: str) -> bool:
+    events = center.intake.records(0)["logs"]
+    return any(e["kind"] == kind and body.items() <= dict(e["body"] or {}).items() for e in events)
 
 
 def push(releases: Releases, center: Any, component: str, version: str) -> int:
