@@ -5,10 +5,12 @@ tells nothing, which is no fault. Pure: the port's own words come in.
 """
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
 from agent.observations import LineFinding
 
-LOOK_EVERY_S = 10.0
+CALM_EVERY_S, LOOK_EVERY_S = 60.0, 10.0
+"""Between two looks while all is well, and while a line is low. A port that shows nothing is looked at once."""
 LOW_S = 30.0
 """A busy line that is low for so long while the device says that it is on-line contradicts it (devices.md L10)."""
 OVERRUN_QUIET_S = 3600.0
@@ -44,7 +46,7 @@ class LineSide:
 
     def look(self, lines: Mapping[str, bool], lost: Mapping[str, int], *, online: bool, now: float) -> Iterator[LineFinding]:
         """What the port shows: modem lines, and counts of lost bytes by kind (TIOCGICOUNT) since the machine started."""
-        self._next = now + LOOK_EVERY_S
+        self._next = now + CALM_EVERY_S if lines or lost else inf
         yield from self._say(BUSY, self._busy(lines, online=online, now=now))
         yield from self._say(OVERRUN, self._overrun(lost, now))
 
@@ -53,6 +55,7 @@ class LineSide:
         self._was_high |= {name for name in WATCHED if lines.get(name)}
         low = {name for name in WATCHED if name in self._was_high and lines.get(name) is False} if online else set()
         self._low_since = {name: self._low_since.get(name, now) for name in low}
+        self._next = now + LOOK_EVERY_S if low else self._next
         stuck = {name: "low" for name, since in self._low_since.items() if now - since >= LOW_S}
         return {**stuck, "online": "yes"} if stuck else {}
 
