@@ -4,6 +4,7 @@ A place's token lies in ``etc/posagent/enroll.toml`` or is typed. The daemon's s
 starts it. It knows its files by names relative to the place's folder, so that a folder that is rebuilt elsewhere means the same.
 """
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -18,9 +19,11 @@ from agent.clock import Clock
 from agent.config.load import load
 from agent.enrolment import duty, once
 from agent.enrolment.duty import Enrolment, journal_knows
+from agent.enrolment.state import Standing
 from agent.journal import Journal
 from agent.lock import OwnerLock
 from agent.paths import Paths
+from firmware import files
 from simulator.center.est import Token
 from simulator.center.server import Center
 from tests.crash.scenarios import Scenario
@@ -174,3 +177,20 @@ def cut(place: "Place", fresh: "Place", operation: int) -> None:
     fresh.token = place.stage.centre.as_at(place.token, operation)
     for path in (fresh.root / "etc/posagent").iterdir():
         path.write_bytes(path.read_bytes().replace(place.token.encode(), fresh.token.encode()))
+    for copy in (fresh.state / duty.FOLDER).glob("enrolment.json.[12]"):
+        _remember(copy, place.token, fresh.token)
+
+
+def _remember(copy: Path, used: str, fresh: str) -> None:
+    """The mark of the used token becomes that of its stand-in, in a copy that is whole; what is damaged stays so."""
+    line = copy.read_bytes()
+    try:
+        said = json.loads(line)
+        data, sequence = said["data"], said["sequence"]
+        whole = files._encode(copy, sequence, data).strip() == line.strip()
+    except (ValueError, TypeError, LookupError):
+        return
+    if whole and data.get("spent"):
+        standing = Standing(salt=data["salt"])
+        data["spent"] = [standing.mark(fresh) if mark == standing.mark(used) else mark for mark in data["spent"]]
+        copy.write_bytes(files._encode(copy, sequence, data).ljust(len(line)))
