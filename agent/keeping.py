@@ -4,6 +4,7 @@ A kill takes what was counted since the last keeping, and no receiver has been t
 heard of ever falls.
 """
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ EVERY_S = 600.0
 """The daemon's own rhythm."""
 REPORT_S = 120.0
 """A report that comes this long after the last keeping, or later, is preceded by one."""
+NEW_S = 5.0
+"""After so long already where another device stands here than at the last keeping: of that one nothing could be told before."""
 OWNER_LIMIT_S = 5.0
 
 
@@ -41,9 +44,14 @@ class Keeper:
 
     def reported(self) -> Mapping[str, Mapping[str, Any]]:
         """Subject to the ``identity`` and the ``statistics`` that may be told: they outlive whatever happens next."""
-        if self._kept_at is None or self._clock.mono() >= self._kept_at + REPORT_S:
+        passed_s = math.inf if self._kept_at is None else self._clock.mono() - self._kept_at
+        if passed_s >= REPORT_S or (passed_s >= NEW_S and self._others_stand_here()):
             self.keep()
         return self._memory.kept()
+
+    def _others_stand_here(self) -> bool:
+        here, kept = self._house.owner.inbox.ask(self._house.remember).result(OWNER_LIMIT_S), self._memory.kept()
+        return any(kept.get(subject, {}).get("identity", {}) != found["identity"] for subject, found in here.items())
 
     def stop(self) -> None:
         """The last one, to the second; once the owner has finished."""

@@ -11,7 +11,7 @@ from agent.clock import ManualClock
 from agent.health.device import DeviceHealth
 from agent.health.readings import Moment
 from agent.health.statistics import EDGES, KEPT_S, LEAP, SEEN, Statistics
-from agent.keeping import REPORT_S, Keeper
+from agent.keeping import NEW_S, REPORT_S, Keeper
 from agent.memory import Memory
 from agent.observations import Introduced, LinkChanged, LinkState
 from agent.text import Text
@@ -227,6 +227,21 @@ def test_nothing_is_reported_that_a_kill_could_take_back(tmp_path: Path) -> None
     health.counts.begin_anew(0.0)
     keeper.keep()
     assert Memory(tmp_path / "statistics.json").load()["t/printer"]["statistics"]["ReceiptCoverOpenCount"] == 40, "too late"
+
+
+def test_a_device_that_was_met_after_the_first_report_is_told_of_soon(tmp_path: Path) -> None:
+    """The first report may leave before a device has said who it is; two minutes long nothing was told of it then."""
+    clock, health = ManualClock(), device()
+    memory = Memory(tmp_path / "statistics.json")
+    keeper = Keeper(memory, _House(health), clock)  # type: ignore[arg-type]
+    health.apply(LinkChanged(LinkState.UP), moment(0))
+    assert keeper.reported()["t/printer"]["identity"] == {}
+    health.apply(Introduced({"serial": "A1"}), moment(0))
+    clock.advance(1)
+    assert keeper.reported()["t/printer"]["identity"] == {}
+    clock.advance(NEW_S - 1)
+    assert keeper.reported()["t/printer"]["identity"] == {"serial": "A1"}
+    assert Memory(tmp_path / "statistics.json").load()["t/printer"]["identity"] == {"serial": "A1"}
 
 
 @pytest.mark.parametrize("lang", ["en", "zh_CN"])
