@@ -64,6 +64,7 @@ def seen(counter: Counter) -> None:
     counter.log += [(now, change) for change in counter.health.apply(PrintSeen(), Moment(now, f"t{now:.3f}"))]
 
 
+@pytest.mark.no_cover
 def test_the_clone_is_unknown_until_a_person_has_seen_a_print_and_again_when_that_is_old() -> None:
     counter = clone()
     assert counter.faults() == ["printer.print_unseen"]

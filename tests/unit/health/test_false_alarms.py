@@ -93,6 +93,7 @@ def _has_a_cause(state: dict[str, str]) -> bool:
     return any(state[key] != value for key, value in good.items()) or state["paper"] in ("end", "jam")
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 1000, 50))
 def test_noise_and_healthy_work_raise_no_fault_of_the_printer(first: int) -> None:
@@ -100,6 +101,7 @@ def test_noise_and_healthy_work_raise_no_fault_of_the_printer(first: int) -> Non
         healthy_walk(seed)
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 1000, 50))
 def test_faults_end_with_the_truth(first: int) -> None:

@@ -7,6 +7,7 @@ from tests.unit.keeper.test_shared_line import check_stream
 MIB = 1 << 20
 
 
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_sixty_four_mebibytes() -> None:
